@@ -55,7 +55,8 @@ TEST(Json, NamesItsSourceAndPlace) {
     parse_json("{\"a\": }", "x/config.json");
     FAIL();
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("x/config.json: invalid JSON at byte 6"), std::string::npos)
+    EXPECT_NE(std::string(e.what()).find("x/config.json: invalid JSON at byte 6"),
+              std::string::npos)
         << e.what();
   }
 }
@@ -76,7 +77,8 @@ TEST(Json, RefusesDepthTrailingTextAndBadUtf8) {
 }
 
 TEST(Json, PrintsLikePython) {
-  const json::value v = parse_json(R"({"b":[1,2.50,1e20,1e-7,true,null],"a":"Zürich \"\u0001/"})", "t");
+  const json::value v =
+      parse_json(R"({"b":[1,2.50,1e20,1e-7,true,null],"a":"Zürich \"\u0001/"})", "t");
   EXPECT_EQ(dump_json_python(v),
             R"({"b": [1, 2.5, 1e+20, 1e-07, true, null], "a": "Zürich \"\u0001/"})");
   EXPECT_EQ(python_float(1e16), "1e+16");
@@ -89,7 +91,10 @@ TEST(Utf8, DecodesValidAndFlagsInvalid) {
   for (const char* bad : {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe6\x9d", "\x80"}) {
     EXPECT_FALSE(is_valid_utf8(bad));
   }
-  EXPECT_EQ(replace_invalid_utf8("a\xe6\x9d" "b\xff"), "a\xef\xbf\xbd" "b\xef\xbf\xbd");
+  EXPECT_EQ(replace_invalid_utf8("a\xe6\x9d"
+                                 "b\xff"),
+            "a\xef\xbf\xbd"
+            "b\xef\xbf\xbd");
   EXPECT_EQ(incomplete_utf8_suffix("a\xe6\x9d"), 2);
   EXPECT_EQ(incomplete_utf8_suffix("a\xe6\x9d\xb1"), 0);
   EXPECT_EQ(incomplete_utf8_suffix("a\xed\xa0"), 0);

@@ -16,13 +16,15 @@
 namespace headgate {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
+constexpr std::array<std::string_view, 5> kNames = {"scalar", "avx2", "avx512", "avx512bf16",
+                                                    "amx"};
 
 std::string read_cpu_model() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
     const size_t colon = line.find(": ");
-    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) return line.substr(colon + 2);
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos)
+      return line.substr(colon + 2);
   }
   return "unknown CPU";
 }
@@ -88,7 +90,8 @@ Isa selected_isa() {
   const std::optional<Isa> isa = isa_from_name(wanted);
   if (!isa) {
     fail(ErrorCode::kInvalidArgument,
-         "HEADGATE_ISA={}: unknown level, expected scalar, avx2, avx512, avx512bf16 or amx", wanted);
+         "HEADGATE_ISA={}: unknown level, expected scalar, avx2, avx512, avx512bf16 or amx",
+         wanted);
   }
   if (*isa > best) {
     fail(ErrorCode::kUnsupported, "HEADGATE_ISA={}: this machine has at most {}", wanted,

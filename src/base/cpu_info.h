@@ -21,16 +21,16 @@ enum class Isa {
 struct CpuInfo {
   std::string model;
   Isa best = Isa::kScalar;
-  int64_t l1d_bytes = 32 << 10;   // per core
-  int64_t l2_bytes = 1 << 20;     // per core
-  int64_t l3_bytes = 8 << 20;     // shared
+  int64_t l1d_bytes = 32 << 10;  // per core
+  int64_t l2_bytes = 1 << 20;    // per core
+  int64_t l3_bytes = 8 << 20;    // shared
 };
 
 // Read once, then constant. Thread-safe.
 const CpuInfo& cpu_info();
 
-// The level to run: cpu_info().best, or HEADGATE_ISA=scalar|avx2|avx512|avx512bf16|amx when set. Throws
-// kInvalidArgument for an unknown name and kUnsupported for a level that this machine lacks.
+// The level to run: cpu_info().best, or HEADGATE_ISA=scalar|avx2|avx512|avx512bf16|amx when set.
+// Throws kInvalidArgument for an unknown name and kUnsupported for a level that this machine lacks.
 Isa selected_isa();
 
 // Every level this machine can run, lowest first; what parity tests iterate over.

@@ -29,14 +29,22 @@ void throw_error(ErrorCode code, const std::string& message) {
 
 int exit_code(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return 2;
-    case ErrorCode::kNotFound: return 3;
-    case ErrorCode::kInvalidFile: return 4;
-    case ErrorCode::kUnsupported: return 5;
-    case ErrorCode::kResourceExhausted: return 6;
-    case ErrorCode::kIo: return 7;
-    case ErrorCode::kCancelled: return 130;
-    case ErrorCode::kInternal: return 70;
+    case ErrorCode::kInvalidArgument:
+      return 2;
+    case ErrorCode::kNotFound:
+      return 3;
+    case ErrorCode::kInvalidFile:
+      return 4;
+    case ErrorCode::kUnsupported:
+      return 5;
+    case ErrorCode::kResourceExhausted:
+      return 6;
+    case ErrorCode::kIo:
+      return 7;
+    case ErrorCode::kCancelled:
+      return 130;
+    case ErrorCode::kInternal:
+      return 70;
   }
   return 70;
 }

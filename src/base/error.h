@@ -9,20 +9,22 @@
 
 namespace headgate {
 
-// What kind of thing went wrong. Each code maps once to a process exit code and once to an HTTP status.
+// What kind of thing went wrong. Each code maps once to a process exit code and once to an HTTP
+// status.
 enum class ErrorCode {
-  kInvalidArgument,   // the caller's request is wrong: option, prompt, parameter
-  kNotFound,          // a file, tensor, token or model that does not exist
-  kInvalidFile,       // a file that breaks its format or contradicts itself
-  kUnsupported,       // well-formed, but nothing here can do it
-  kResourceExhausted, // memory, pages, disk or a stated limit
-  kCancelled,         // stopped on request
-  kIo,                // the operating system refused
-  kInternal           // should not happen; a bug if seen
+  kInvalidArgument,    // the caller's request is wrong: option, prompt, parameter
+  kNotFound,           // a file, tensor, token or model that does not exist
+  kInvalidFile,        // a file that breaks its format or contradicts itself
+  kUnsupported,        // well-formed, but nothing here can do it
+  kResourceExhausted,  // memory, pages, disk or a stated limit
+  kCancelled,          // stopped on request
+  kIo,                 // the operating system refused
+  kInternal            // should not happen; a bug if seen
 };
 
-// Thrown when an operation cannot be done. The message says what, where, found and expected, in one line.
-// Caught at five boundaries only: CLI command, HTTP handler, job item, C ABI call, engine request.
+// Thrown when an operation cannot be done. The message says what, where, found and expected, in one
+// line. Caught at five boundaries only: CLI command, HTTP handler, job item, C ABI call, engine
+// request.
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
@@ -32,8 +34,8 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-// Throws Error(code, formatted message). Control characters in the message are escaped, so that names
-// from hostile files cannot forge lines in a log or a terminal.
+// Throws Error(code, formatted message). Control characters in the message are escaped, so that
+// names from hostile files cannot forge lines in a log or a terminal.
 [[noreturn]] void throw_error(ErrorCode code, const std::string& message);
 
 template <typename... Args>

@@ -81,7 +81,9 @@ void MappedFile::release(int64_t offset, int64_t bytes) const {
   }
 }
 
-InputFile::InputFile(const std::string& path) : path_(path) { fd_ = open_for_reading(path, &size_); }
+InputFile::InputFile(const std::string& path) : path_(path) {
+  fd_ = open_for_reading(path, &size_);
+}
 
 InputFile::~InputFile() {
   if (fd_ >= 0) ::close(fd_);

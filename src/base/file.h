@@ -1,4 +1,5 @@
-// Files: read-only memory maps, positioned reads, and writers that replace a file only when complete.
+// Files: read-only memory maps, positioned reads, and writers that replace a file only when
+// complete.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
-  // Tells the kernel that [offset, offset + bytes) will not be read again soon (keeps RSS low when streaming).
+  // Tells the kernel that [offset, offset + bytes) will not be read again soon (keeps RSS low when
+  // streaming).
   void release(int64_t offset, int64_t bytes) const;
 
  private:
@@ -50,8 +52,9 @@ class InputFile {
   int64_t size_ = 0;
 };
 
-// Writes to `path + ".tmp-<pid>"` and renames it to `path` in commit(), after fsync. Without commit() the
-// temporary file is removed: a failed write never leaves half a file under the final name.
+// Writes to `path + ".tmp-<pid>"` and renames it to `path` in commit(), after fsync. Without
+// commit() the temporary file is removed: a failed write never leaves half a file under the final
+// name.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -74,7 +77,8 @@ class OutputFile {
   bool committed_ = false;
 };
 
-// Reads a whole file of at most `limit_bytes`. Throws kNotFound, kIo, or kResourceExhausted beyond the limit.
+// Reads a whole file of at most `limit_bytes`. Throws kNotFound, kIo, or kResourceExhausted beyond
+// the limit.
 std::string read_text_file(const std::string& path, int64_t limit_bytes = int64_t{1} << 30);
 
 // Writes a whole file through OutputFile.

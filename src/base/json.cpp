@@ -3,7 +3,6 @@
 
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
-
 #include <charconv>
 #include <cmath>
 #include <set>
@@ -14,7 +13,8 @@
 namespace headgate {
 namespace {
 
-// A SAX pass that finds a key written twice in one object; Boost's own DOM builder keeps the last silently.
+// A SAX pass that finds a key written twice in one object; Boost's own DOM builder keeps the last
+// silently.
 struct DuplicateKeyFinder {
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
@@ -67,13 +67,27 @@ void write_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
@@ -129,14 +143,30 @@ void write_object(std::string& out, const json::object& object, const Style& sty
 
 void write_value(std::string& out, const json::value& value, const Style& style, int depth) {
   switch (value.kind()) {
-    case json::kind::null: out += "null"; break;
-    case json::kind::bool_: out += value.get_bool() ? "true" : "false"; break;
-    case json::kind::int64: out += fmt::format("{}", value.get_int64()); break;
-    case json::kind::uint64: out += fmt::format("{}", value.get_uint64()); break;
-    case json::kind::double_: out += python_float(value.get_double()); break;
-    case json::kind::string: write_string(out, value.get_string()); break;
-    case json::kind::array: write_array(out, value.get_array(), style, depth); break;
-    case json::kind::object: write_object(out, value.get_object(), style, depth); break;
+    case json::kind::null:
+      out += "null";
+      break;
+    case json::kind::bool_:
+      out += value.get_bool() ? "true" : "false";
+      break;
+    case json::kind::int64:
+      out += fmt::format("{}", value.get_int64());
+      break;
+    case json::kind::uint64:
+      out += fmt::format("{}", value.get_uint64());
+      break;
+    case json::kind::double_:
+      out += python_float(value.get_double());
+      break;
+    case json::kind::string:
+      write_string(out, value.get_string());
+      break;
+    case json::kind::array:
+      write_array(out, value.get_array(), style, depth);
+      break;
+    case json::kind::object:
+      write_object(out, value.get_object(), style, depth);
+      break;
   }
 }
 
@@ -163,11 +193,13 @@ json::value parse_json(std::string_view text, std::string_view source, const Jso
   const std::size_t consumed = parser.write_some(text.data(), text.size(), ec);
   if (!ec) parser.finish(ec);
   if (ec) {
-    fail(ErrorCode::kInvalidFile, "{}: invalid JSON at byte {}: {}", source, consumed, ec.message());
+    fail(ErrorCode::kInvalidFile, "{}: invalid JSON at byte {}: {}", source, consumed,
+         ec.message());
   }
   for (std::size_t i = consumed; i < text.size(); ++i) {
     if (text[i] != ' ' && text[i] != '\n' && text[i] != '\r' && text[i] != '\t') {
-      fail(ErrorCode::kInvalidFile, "{}: text after the end of the JSON value at byte {}", source, i);
+      fail(ErrorCode::kInvalidFile, "{}: text after the end of the JSON value at byte {}", source,
+           i);
     }
   }
   return parser.release();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <boost/json/value.hpp>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,11 +17,13 @@ struct JsonLimits {
 };
 
 // Parses one JSON document. Objects keep the order of their keys. `source` names the text in errors
-// ("model/config.json"). Throws kInvalidFile for malformed text, invalid UTF-8, excessive depth or size.
-json::value parse_json(std::string_view text, std::string_view source, const JsonLimits& limits = {});
+// ("model/config.json"). Throws kInvalidFile for malformed text, invalid UTF-8, excessive depth or
+// size.
+json::value parse_json(std::string_view text, std::string_view source,
+                       const JsonLimits& limits = {});
 
-// Serialises as Python's json.dumps(value, ensure_ascii=False): ", " and ": " separators, key order kept,
-// shortest round-trip floats ("1.0", "1e-07", "1e+20"). With indent >= 0, one item per line.
+// Serialises as Python's json.dumps(value, ensure_ascii=False): ", " and ": " separators, key order
+// kept, shortest round-trip floats ("1.0", "1e-07", "1e+20"). With indent >= 0, one item per line.
 std::string dump_json_python(const json::value& value, int indent = -1);
 
 // Serialises compactly: no spaces.

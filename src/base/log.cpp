@@ -13,10 +13,14 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::err;
 }
@@ -44,6 +48,8 @@ void set_log_level(LogLevel level) {
   if (level_from_environment() == nullptr) sink().set_level(to_spdlog(level));
 }
 
-void log_message(LogLevel level, const std::string& message) { sink().log(to_spdlog(level), message); }
+void log_message(LogLevel level, const std::string& message) {
+  sink().log(to_spdlog(level), message);
+}
 
 }  // namespace headgate

@@ -10,7 +10,8 @@ namespace headgate {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// Messages below the level are dropped; kWarning until set. HEADGATE_LOG=debug|info|warning|error overrides.
+// Messages below the level are dropped; kWarning until set. HEADGATE_LOG=debug|info|warning|error
+// overrides.
 void set_log_level(LogLevel level);
 
 void log_message(LogLevel level, const std::string& message);

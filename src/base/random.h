@@ -1,4 +1,5 @@
-// Counter-based random numbers: the same (seed, stream, index) gives the same number on every machine and thread.
+// Counter-based random numbers: the same (seed, stream, index) gives the same number on every
+// machine and thread.
 #pragma once
 
 #include <cmath>

@@ -29,7 +29,8 @@ void relax() {
 #endif
 }
 
-// CPUs granted by a cgroup v2 quota ("max 100000" or "150000 100000"), or a large number without one.
+// CPUs granted by a cgroup v2 quota ("max 100000" or "150000 100000"), or a large number without
+// one.
 double cgroup_cpus() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string quota;

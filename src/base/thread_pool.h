@@ -24,8 +24,8 @@ class TaskRef {
 };
 
 // Thread rule: run() may be called from one thread at a time; tasks must not call run().
-// Which worker runs which task is not defined, so results must depend on the task number only: then they
-// are the same for every thread count.
+// Which worker runs which task is not defined, so results must depend on the task number only: then
+// they are the same for every thread count.
 class ThreadPool {
  public:
   // `threads` counts the caller too; 0 means default_threads().
@@ -36,9 +36,9 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
-  // Runs f(task, worker) for every task in [0, tasks), worker in [0, threads()); returns when all are done.
-  // Tasks are taken one by one from a shared counter, so no region relies on every thread being scheduled.
-  // Tasks must not throw; at most 2^32 - 2 of them.
+  // Runs f(task, worker) for every task in [0, tasks), worker in [0, threads()); returns when all
+  // are done. Tasks are taken one by one from a shared counter, so no region relies on every thread
+  // being scheduled. Tasks must not throw; at most 2^32 - 2 of them.
   void run(int64_t tasks, TaskRef f);
 
   // Physical cores this process may use: affinity mask and cgroup CPU quota respected, at least 1.
@@ -50,8 +50,8 @@ class ThreadPool {
 
   int threads_;
   std::vector<std::thread> workers_;
-  // Generation of the region in the high half, next task in the low half; kClosed when no region is open.
-  // A worker that wakes late finds another generation or a closed region and claims nothing.
+  // Generation of the region in the high half, next task in the low half; kClosed when no region is
+  // open. A worker that wakes late finds another generation or a closed region and claims nothing.
   std::atomic<uint64_t> ticket_;
   std::atomic<const TaskRef*> task_{nullptr};
   std::atomic<int64_t> tasks_{0};

@@ -5,8 +5,8 @@ namespace headgate {
 namespace {
 
 struct LeadByte {
-  int length;        // 0: not a lead byte
-  uint8_t low, high; // allowed range of the second byte
+  int length;         // 0: not a lead byte
+  uint8_t low, high;  // allowed range of the second byte
 };
 
 LeadByte classify(uint8_t byte) {

@@ -13,8 +13,9 @@ struct DecodedCodePoint {
   bool valid;
 };
 
-// Decodes the code point at text[position]; position < text.size(). Overlong forms, surrogates and values
-// above U+10FFFF are invalid. A truncated sequence at the end is invalid with bytes = what is left of it.
+// Decodes the code point at text[position]; position < text.size(). Overlong forms, surrogates and
+// values above U+10FFFF are invalid. A truncated sequence at the end is invalid with bytes = what
+// is left of it.
 DecodedCodePoint decode_utf8(std::string_view text, size_t position);
 
 // Appends the UTF-8 form of `code_point` (a Unicode scalar value).
