@@ -1,0 +1,265 @@
+// The sampling chain: adjust, collect, filter, draw.
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace headgate {
+namespace {
+
+// Separates this use of the seed from any other.
+constexpr uint64_t kDrawStream = 0x73616d706c65;
+
+void check_range(const char* field, double value, double low, double high) {
+  if (std::isnan(value) || value < low || value > high) {
+    fail(ErrorCode::kInvalidArgument, "{}: found {}, expected {} to {}", field, value, low, high);
+  }
+}
+
+// The k-th largest of `values`, by a heap of the k best: one comparison for almost every value.
+float kth_largest(std::span<const float> values, size_t k) {
+  std::vector<float> best(values.begin(), values.begin() + static_cast<ptrdiff_t>(k));
+  std::make_heap(best.begin(), best.end(), std::greater<>());
+  for (const float value : values.subspan(k)) {
+    if (value <= best.front()) continue;
+    std::pop_heap(best.begin(), best.end(), std::greater<>());
+    best.back() = value;
+    std::push_heap(best.begin(), best.end(), std::greater<>());
+  }
+  return best.front();
+}
+
+// log(sum(exp(logits))), accumulated in double.
+double log_sum_exp(std::span<const float> logits) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
+  return top + std::log(sum);
+}
+
+}  // namespace
+
+void check_sampling_params(const SamplingParams& p, int64_t vocabulary) {
+  check_range("temperature", p.temperature, 0, 100);
+  check_range("top_k", p.top_k, 0, std::numeric_limits<int32_t>::max());
+  check_range("top_p", p.top_p, 0, 1);
+  check_range("min_p", p.min_p, 0, 1);
+  check_range("typical_p", p.typical_p, 0, 1);
+  check_range("repetition_penalty", p.repetition_penalty, 1e-3, 1e3);
+  check_range("presence_penalty", p.presence_penalty, -100, 100);
+  check_range("frequency_penalty", p.frequency_penalty, -100, 100);
+  check_range("top_logprobs", p.top_logprobs, -1, static_cast<double>(vocabulary));
+  for (const auto& [token, bias] : p.logit_bias) {
+    if (token < 0 || token >= vocabulary) {
+      fail(ErrorCode::kInvalidArgument, "logit_bias: found token {}, expected 0 to {}", token,
+           vocabulary - 1);
+    }
+    // Minus infinity bans a token; plus infinity would make every probability NaN.
+    if (std::isnan(bias) || bias > 1e9f) {
+      fail(ErrorCode::kInvalidArgument, "logit_bias: found {} for token {}, expected a number",
+           bias, token);
+    }
+  }
+}
+
+int32_t argmax(std::span<const float> logits, int64_t text_tokens) {
+  const auto end =
+      logits.begin() + std::min<int64_t>(text_tokens, static_cast<int64_t>(logits.size()));
+  return static_cast<int32_t>(std::max_element(logits.begin(), end) - logits.begin());
+}
+
+Sampler::Sampler(SamplingParams params, int64_t text_tokens)
+    : params_(std::move(params)), text_tokens_(text_tokens) {
+  HEADGATE_CHECK(text_tokens_ > 0);
+}
+
+void Sampler::add_prompt(std::span<const int32_t> tokens) {
+  if (params_.repetition_penalty != 1.0f) seen_.insert(tokens.begin(), tokens.end());
+}
+
+void Sampler::adjust_logits(std::span<const float> logits) {
+  const auto count = std::min<int64_t>(text_tokens_, static_cast<int64_t>(logits.size()));
+  adjusted_.assign(logits.begin(), logits.begin() + count);
+  // A NaN would win or lose every comparison depending on its place; it can only come from broken
+  // weights.
+  for (float& logit : adjusted_) {
+    if (std::isnan(logit)) logit = -std::numeric_limits<float>::infinity();
+  }
+  const auto in_range = [&](int32_t token) { return token >= 0 && token < count; };
+  if (params_.repetition_penalty != 1.0f) {
+    for (const int32_t token : seen_) {
+      if (!in_range(token)) continue;
+      float& logit = adjusted_[static_cast<size_t>(token)];
+      logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+    }
+  }
+  if (params_.presence_penalty != 0.0f || params_.frequency_penalty != 0.0f) {
+    for (const auto& [token, times] : generated_counts_) {
+      if (!in_range(token)) continue;
+      adjusted_[static_cast<size_t>(token)] -=
+          params_.presence_penalty + params_.frequency_penalty * static_cast<float>(times);
+    }
+  }
+  for (const auto& [token, bias] : params_.logit_bias) {
+    if (in_range(token)) adjusted_[static_cast<size_t>(token)] += bias;
+  }
+}
+
+void Sampler::collect_candidates() {
+  candidates_.clear();
+  if (params_.temperature == 0.0f) {
+    candidates_.push_back({argmax(adjusted_, text_tokens_), 0.0f, 1.0});
+    return;
+  }
+  const float scale = 1.0f / params_.temperature;
+  for (float& logit : adjusted_) logit *= scale;
+  const auto k = static_cast<size_t>(params_.top_k);
+  const float threshold = k > 0 && k < adjusted_.size() ? kth_largest(adjusted_, k)
+                                                        : -std::numeric_limits<float>::infinity();
+  for (size_t token = 0; token < adjusted_.size(); ++token) {
+    if (adjusted_[token] >= threshold && std::isfinite(adjusted_[token])) {
+      candidates_.push_back({static_cast<int32_t>(token), adjusted_[token], 0.0});
+    }
+  }
+  if (candidates_.empty()) candidates_.push_back({argmax(adjusted_, text_tokens_), 0.0f, 1.0});
+}
+
+void Sampler::normalise() {
+  float top = -std::numeric_limits<float>::infinity();
+  for (const Candidate& c : candidates_) top = std::max(top, c.logit);
+  double sum = 0;
+  for (Candidate& c : candidates_) {
+    c.probability = std::exp(static_cast<double>(c.logit) - top);
+    sum += c.probability;
+  }
+  for (Candidate& c : candidates_) c.probability /= sum;
+}
+
+void Sampler::keep_top_p() {
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  };
+  // Sort only as much as the mass needs: usually a few hundred of 150,000.
+  size_t sorted = 0;
+  size_t kept = 0;
+  double mass = 0;
+  while (kept < candidates_.size()) {
+    if (kept == sorted) {
+      const size_t next = std::min(candidates_.size(), std::max<size_t>(256, sorted * 8));
+      const auto begin = candidates_.begin();
+      std::partial_sort(begin + static_cast<ptrdiff_t>(sorted),
+                        begin + static_cast<ptrdiff_t>(next), candidates_.end(), better);
+      sorted = next;
+    }
+    mass += candidates_[kept++].probability;
+    if (mass >= static_cast<double>(params_.top_p)) break;
+  }
+  candidates_.resize(kept);
+}
+
+void Sampler::keep_min_p() {
+  double top = 0;
+  for (const Candidate& c : candidates_) top = std::max(top, c.probability);
+  const double threshold = top * static_cast<double>(params_.min_p);
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.probability < threshold; });
+}
+
+void Sampler::keep_typical() {
+  double entropy = 0;
+  for (const Candidate& c : candidates_) {
+    if (c.probability > 0) entropy -= c.probability * std::log(c.probability);
+  }
+  const auto distance = [&](const Candidate& c) {
+    return c.probability > 0 ? std::fabs(-std::log(c.probability) - entropy)
+                             : std::numeric_limits<double>::infinity();
+  };
+  std::sort(candidates_.begin(), candidates_.end(), [&](const Candidate& a, const Candidate& b) {
+    const double da = distance(a), db = distance(b);
+    return da != db ? da < db : a.token < b.token;
+  });
+  double mass = 0;
+  size_t kept = 0;
+  while (kept < candidates_.size() &&
+         (kept == 0 || mass < static_cast<double>(params_.typical_p))) {
+    mass += candidates_[kept++].probability;
+  }
+  candidates_.resize(kept);
+}
+
+void Sampler::prepare(std::span<const float> logits) {
+  adjust_logits(logits);
+  collect_candidates();
+  if (candidates_.size() == 1) {
+    candidates_.front().probability = 1.0;
+    return;
+  }
+  normalise();
+  if (params_.top_p < 1.0f) {
+    keep_top_p();
+    normalise();
+  }
+  if (params_.min_p > 0.0f) {
+    keep_min_p();
+    normalise();
+  }
+  if (params_.typical_p < 1.0f) {
+    keep_typical();
+    normalise();
+  }
+}
+
+SampledToken Sampler::sample(std::span<const float> logits) {
+  prepare(logits);
+  // What rounding leaves of u falls to the last candidate that can be drawn at all.
+  double u = random_uniform(params_.seed, kDrawStream, generated_);
+  int32_t chosen = -1;
+  for (const Candidate& c : candidates_) {
+    if (c.probability <= 0) continue;
+    chosen = c.token;
+    u -= c.probability;
+    if (u < 0) break;
+  }
+  HEADGATE_CHECK(chosen >= 0);
+  SampledToken sampled;
+  sampled.token = chosen;
+  if (params_.top_logprobs >= 0) add_logprobs(logits, sampled);
+  ++generated_;
+  ++generated_counts_[chosen];
+  if (params_.repetition_penalty != 1.0f) seen_.insert(chosen);
+  return sampled;
+}
+
+std::vector<double> Sampler::distribution(std::span<const float> logits) {
+  prepare(logits);
+  std::vector<double> probabilities(logits.size(), 0.0);
+  for (const Candidate& c : candidates_)
+    probabilities[static_cast<size_t>(c.token)] = c.probability;
+  return probabilities;
+}
+
+void Sampler::add_logprobs(std::span<const float> logits, SampledToken& sampled) const {
+  const auto count = std::min<size_t>(static_cast<size_t>(text_tokens_), logits.size());
+  const std::span<const float> text = logits.first(count);
+  const double total = log_sum_exp(text);
+  const auto logprob = [&](int32_t token) {
+    return static_cast<float>(text[static_cast<size_t>(token)] - total);
+  };
+  sampled.logprob = logprob(sampled.token);
+  std::vector<int32_t> ids(count);
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto wanted = std::min<size_t>(static_cast<size_t>(params_.top_logprobs), count);
+  std::partial_sort(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(wanted), ids.end(),
+                    [&](int32_t a, int32_t b) {
+                      const float la = text[static_cast<size_t>(a)],
+                                  lb = text[static_cast<size_t>(b)];
+                      return la != lb ? la > lb : a < b;
+                    });
+  for (size_t i = 0; i < wanted; ++i) sampled.top_logprobs.push_back({ids[i], logprob(ids[i])});
+}
+
+}  // namespace headgate

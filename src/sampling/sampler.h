@@ -1,0 +1,92 @@
+// Logits to a token: penalties, bias, temperature, filters, a seeded draw, and log-probabilities.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace headgate {
+
+// Fields and order follow transformers' logits processors; presence and frequency follow OpenAI.
+struct SamplingParams {
+  float temperature = 1.0f;  // 0: greedy; ties go to the lowest id
+  int32_t top_k = 0;         // 0: off; tokens tied with the k-th are kept
+  float top_p = 1.0f;        // smallest set reaching p; the crossing token is kept
+  float min_p = 0.0f;        // keep p_i >= min_p * max p
+  float typical_p = 1.0f;    // locally typical sampling (arXiv 2202.00666); 1: off
+  float repetition_penalty =
+      1.0f;  // divides positive, multiplies negative logits of tokens seen in prompt or output
+  float presence_penalty = 0.0f;   // subtracted once from logits of tokens generated so far
+  float frequency_penalty = 0.0f;  // subtracted per occurrence among tokens generated so far
+  std::vector<std::pair<int32_t, float>> logit_bias;
+  uint64_t seed = 0;
+  int32_t top_logprobs = -1;  // -1: none; n: the chosen token's and the n best log-probabilities
+};
+
+// Throws kInvalidArgument naming the field, its value and its range.
+void check_sampling_params(const SamplingParams& params, int64_t vocabulary);
+
+struct TokenLogprob {
+  int32_t token = 0;
+  float logprob = 0.0f;
+};
+
+struct SampledToken {
+  int32_t token = 0;
+  float logprob = 0.0f;  // natural log of the model's own probability, before any filter
+  std::vector<TokenLogprob> top_logprobs;  // best first
+};
+
+// The sampling state of one request. The draw for output position n depends on (seed, n) alone,
+// never on threads or neighbours. Thread rule: one thread.
+class Sampler {
+ public:
+  // `text_tokens`: ids at or above it have no text (padding rows of the tables) and are never
+  // sampled.
+  Sampler(SamplingParams params, int64_t text_tokens);
+
+  // Tokens of the prompt count for the repetition penalty.
+  void add_prompt(std::span<const int32_t> tokens);
+
+  // Draws the next token from `logits` [vocabulary] and counts it as generated.
+  SampledToken sample(std::span<const float> logits);
+
+  // The final distribution that sample() would draw from, [vocabulary] probabilities summing to
+  // one: for tests and for verifying drafts. Greedy gives a point mass.
+  std::vector<double> distribution(std::span<const float> logits);
+
+  const SamplingParams& params() const { return params_; }
+
+ private:
+  struct Candidate {
+    int32_t token;
+    float logit;         // after penalties, bias and temperature
+    double probability;  // among the candidates kept so far
+  };
+
+  void adjust_logits(std::span<const float> logits);
+  void collect_candidates();
+  void keep_top_p();
+  void keep_min_p();
+  void keep_typical();
+  void normalise();
+  // Fills candidates_ with the final distribution.
+  void prepare(std::span<const float> logits);
+  void add_logprobs(std::span<const float> logits, SampledToken& sampled) const;
+
+  SamplingParams params_;
+  int64_t text_tokens_;
+  uint64_t generated_ = 0;
+  std::unordered_map<int32_t, int32_t> generated_counts_;
+  std::unordered_set<int32_t> seen_;
+  std::vector<float> adjusted_;
+  std::vector<Candidate> candidates_;
+};
+
+// Index of the largest logit below `text_tokens`; the lowest id on ties.
+int32_t argmax(std::span<const float> logits, int64_t text_tokens);
+
+}  // namespace headgate
