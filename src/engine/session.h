@@ -1,0 +1,82 @@
+// One conversation with a model: its tokens and state, prompts in chunks, and the loop that
+// generates.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "model/model.h"
+#include "sampling/sampler.h"
+
+namespace headgate {
+
+struct SessionOptions {
+  int64_t context = 0;           // tokens of prompt and output together; 0: the model's own length
+  int64_t prefill_chunk = 512;   // prompt tokens per step
+  DType kv_dtype = DType::kF32;  // kF32, kF16 or kBF16
+  int64_t state_budget_bytes =
+      0;  // KV pages, slots and snapshots; 0: what `context` needs, plus four snapshots
+};
+
+// fp32 while a token's keys and values take at most 16 KiB so, bf16 beyond: small models stay
+// exact, large ones keep their stated 24 KiB per token.
+DType default_kv_dtype(const ModelConfig& config);
+
+enum class FinishReason { kStop, kLength, kContext, kCancelled };
+std::string_view finish_reason_name(
+    FinishReason reason);  // "stop", "length", "context", "cancelled"
+
+struct GenerationRequest {
+  std::vector<int32_t>
+      prompt;  // the whole conversation so far; what the state holds already is reused
+  SamplingParams sampling;
+  int64_t max_tokens = -1;                                      // -1: until the context is full
+  std::vector<int32_t> stop_tokens;                             // not part of the output
+  std::function<void(int64_t done, int64_t total)> on_prefill;  // after each prompt chunk, tokens
+  std::function<bool(const SampledToken&)> on_token;  // false stops with kStop (a stop string, say)
+  const std::atomic<bool>* cancel = nullptr;          // polled between steps
+};
+
+struct GenerationResult {
+  std::vector<int32_t> tokens;  // generated, without the stop token
+  FinishReason reason = FinishReason::kStop;
+  int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;  // of the prompt, found in the state
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+};
+
+// Owns one sequence and remembers which tokens it holds. Thread rule: one thread; `model` outlives
+// it.
+class Session {
+ public:
+  // `text_tokens` as in Sampler. Throws kResourceExhausted when the budget cannot hold one
+  // sequence.
+  Session(std::shared_ptr<const Model> model, int64_t text_tokens, const SessionOptions& options);
+  ~Session();
+
+  // Throws kInvalidArgument for an empty prompt or one that does not fit the context (both numbers
+  // named).
+  GenerationResult generate(const GenerationRequest& request);
+
+  // Logits of every token of `tokens` from an empty state, in steps of `chunk`: rows are handed
+  // over in order.
+  void score(std::span<const int32_t> tokens, int64_t chunk,
+             const std::function<void(int64_t first_token, View logits)>& on_rows);
+
+  void clear();  // forgets all tokens
+  int64_t position() const;
+  int64_t context() const;
+  const Model& model() const;
+
+ private:
+  struct Data;
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace headgate
