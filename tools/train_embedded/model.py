@@ -50,11 +50,14 @@ class Config:
 BF16 = True
 
 
+def low(x):
+    """To the dtype of the GEMM inputs."""
+    return x.to(torch.bfloat16) if BF16 else x
+
+
 def linear(x, w):
     """y = x w^T with bf16 inputs (fp32 accumulation inside), fp32 result."""
-    if BF16:
-        return F.linear(x.to(torch.bfloat16), w.to(torch.bfloat16)).float()
-    return F.linear(x, w)
+    return F.linear(low(x), low(w)).float()
 
 
 def norm1(x, w, eps):
@@ -82,7 +85,7 @@ def rope_tables(pos, cfg):
 
 def row_masks(doc, cfg):
     """All masks of a batch of packed rows; doc [B,T]."""
-    m = chunk_masks(doc, cfg.chunk)
+    m = chunk_masks(doc, cfg.chunk) if doc.shape[1] % cfg.chunk == 0 else {}
     length = doc.shape[1]
     for j in range(1, cfg.linear_conv_kernel_dim):
         same = torch.zeros(doc.shape)
@@ -148,9 +151,9 @@ def attend(q, k, v, mask):
     bsz, length, n, d = q.shape
     q = q.transpose(1, 2).reshape(bsz, n * length, d)
     k, v = k[:, :, 0], v[:, :, 0]
-    s = torch.bmm((q * d ** -0.5).to(torch.bfloat16), k.to(torch.bfloat16).transpose(1, 2)).float()
-    p = torch.softmax(s.view(bsz, n, length, length) + mask, -1).to(torch.bfloat16)
-    o = torch.bmm(p.view(bsz, n * length, length), v.to(torch.bfloat16)).float()
+    s = torch.bmm(low(q * d ** -0.5), low(k).transpose(1, 2)).float()
+    p = low(torch.softmax(s.view(bsz, n, length, length) + mask, -1))
+    o = torch.bmm(p.view(bsz, n * length, length), low(v)).float()
     return o.view(bsz, n, length, d).transpose(1, 2).reshape(bsz, length, n * d)
 
 
@@ -241,9 +244,8 @@ class Moe(nn.Module):
         c = self.c
         flat = x.reshape(-1, x.shape[-1])
         p, top, idx = route(F.linear(flat, self.gate.weight), c.num_experts_per_tok)
-        y = GroupedExperts.apply(flat.to(torch.bfloat16), top, idx,
-                                 self.experts.gate_up_proj.to(torch.bfloat16),
-                                 self.experts.down_proj.to(torch.bfloat16))
+        y = GroupedExperts.apply(low(flat), top, idx, low(self.experts.gate_up_proj),
+                                 low(self.experts.down_proj))
         with torch.no_grad():
             load = torch.bincount(idx.reshape(-1), minlength=c.num_experts).float() / idx.numel()
         stats.append((load, c.num_experts * (load * p.mean(0)).sum()))

@@ -2,12 +2,10 @@
 import torch
 
 
-def _bf(x):
-    return x.to(torch.bfloat16)
-
-
 class GroupedExperts(torch.autograd.Function):
-    """x [N,H] bf16, weights of the chosen experts top [N,K], idx [N,K]; w1 [E,2I,H], w2 [E,H,I] bf16.
+    """x [N,H], weights of the chosen experts top [N,K] fp32, idx [N,K]; w1 [E,2I,H], w2 [E,H,I].
+
+    x, w1 and w2 share one dtype (bf16 in training, fp32 for checks), which is that of the GEMMs.
 
     Returns sum_k top_k * down(silu(gate x) * up x), fp32.
     """
@@ -29,7 +27,7 @@ class GroupedExperts(torch.autograd.Function):
                 torch.mm(xs[pos:pos + c], w1[e].t(), out=ab[pos:pos + c])
             pos += c
         a, b = ab.float().chunk(2, -1)
-        h = _bf(torch.nn.functional.silu(a) * b)
+        h = (torch.nn.functional.silu(a) * b).to(x.dtype)
         pos = 0
         for e, c in enumerate(counts):
             if c:
@@ -38,7 +36,7 @@ class GroupedExperts(torch.autograd.Function):
         inv = torch.empty_like(order)
         inv[order] = torch.arange(order.numel())
         per_tok = ys[inv].view(-1, topk, x.shape[1])
-        out = torch.bmm(_bf(top)[:, None, :], per_tok)[:, 0].float()
+        out = torch.bmm(top.to(x.dtype)[:, None, :], per_tok)[:, 0].float()
         ctx.save_for_backward(xs, ab, h, per_tok, top, order, inv, tok, w1, w2)
         ctx.counts = counts
         return out
@@ -46,10 +44,10 @@ class GroupedExperts(torch.autograd.Function):
     @staticmethod
     def backward(ctx, d_out):
         xs, ab, h, per_tok, top, order, inv, tok, w1, w2 = ctx.saved_tensors
-        d_out = _bf(d_out)
+        d_out = d_out.to(xs.dtype)
         topk = top.shape[1]
         d_top = torch.bmm(per_tok, d_out[:, :, None])[..., 0].float()
-        d_ys = d_out[tok] * _bf(top.reshape(-1)[order])[:, None]
+        d_ys = d_out[tok] * top.reshape(-1)[order].to(xs.dtype)[:, None]
         d_h = torch.empty_like(h)
         d_xs = torch.empty_like(xs)
         d_w1, d_w2 = torch.zeros_like(w1), torch.zeros_like(w2)
@@ -64,7 +62,7 @@ class GroupedExperts(torch.autograd.Function):
         s = torch.sigmoid(a)
         dh = d_h.float()
         sa = s * a
-        d_ab = torch.cat([_bf(dh * b * (s + sa * (1 - s))), _bf(dh * sa)], -1)
+        d_ab = torch.cat([dh * b * (s + sa * (1 - s)), dh * sa], -1).to(xs.dtype)
         pos = 0
         for e, c in enumerate(ctx.counts):
             if c:
