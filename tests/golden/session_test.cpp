@@ -1,0 +1,145 @@
+// Tests of the session: state reuse changes no token, limits and cancellation end a generation
+// cleanly.
+#include "engine/session.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "formats/checkpoint.h"
+
+namespace headgate {
+namespace {
+
+constexpr int64_t kTextTokens = 384;
+
+class SessionTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    checkpoint_ = std::make_unique<Checkpoint>(
+        open_checkpoint(std::string(HEADGATE_SOURCE_DIR "/tests/golden/cases/") + GetParam()));
+    backend_ = open_backend({.threads = 2});
+    model_ = Model::load(*checkpoint_, *backend_);
+  }
+
+  Session make(const SessionOptions& options = {.context = 512}) const {
+    return Session(model_, kTextTokens, options);
+  }
+
+  static std::vector<int32_t> random_tokens(int64_t count, uint64_t seed) {
+    std::vector<int32_t> tokens;
+    for (int64_t i = 0; i < count; ++i) {
+      tokens.push_back(static_cast<int32_t>(random_bits(seed, 0, static_cast<uint64_t>(i)) % 300));
+    }
+    return tokens;
+  }
+
+  static GenerationRequest greedy(std::vector<int32_t> prompt, int64_t count) {
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.sampling.temperature = 0;
+    request.max_tokens = count;
+    return request;
+  }
+
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<const Model> model_;
+};
+
+TEST_P(SessionTest, AnsweringAgainReplaysAFewTokensAndGivesTheSameText) {
+  Session session = make();
+  const GenerationRequest request = greedy(random_tokens(100, 1), 20);
+  const GenerationResult first = session.generate(request);
+  const GenerationResult again = session.generate(request);
+  EXPECT_EQ(first.reused_tokens, 0);
+  EXPECT_GE(again.reused_tokens, 90);
+  EXPECT_EQ(first.tokens, again.tokens);
+  EXPECT_EQ(first.reason, FinishReason::kLength);
+}
+
+TEST_P(SessionTest, ContinuingAConversationReusesAllOfIt) {
+  Session warm = make();
+  std::vector<int32_t> conversation = random_tokens(40, 2);
+  const GenerationResult answer = warm.generate(greedy(conversation, 12));
+  conversation.insert(conversation.end(), answer.tokens.begin(), answer.tokens.end());
+  const std::vector<int32_t> question = random_tokens(30, 3);
+  conversation.insert(conversation.end(), question.begin(), question.end());
+  const GenerationResult second = warm.generate(greedy(conversation, 12));
+  EXPECT_EQ(second.reused_tokens, 40 + 11);  // the last sampled token was never fed
+  Session cold = make();
+  EXPECT_EQ(second.tokens, cold.generate(greedy(conversation, 12)).tokens);
+}
+
+TEST_P(SessionTest, AnEditInTheMiddleGivesTheTextOfAColdSession) {
+  Session warm = make();
+  std::vector<int32_t> conversation = random_tokens(60, 4);
+  (void)warm.generate(greedy(conversation, 8));
+  conversation[30] = (conversation[30] + 1) % 300;
+  const GenerationResult edited = warm.generate(greedy(conversation, 8));
+  EXPECT_LE(edited.reused_tokens, 30);
+  Session cold = make();
+  EXPECT_EQ(edited.tokens, cold.generate(greedy(conversation, 8)).tokens);
+}
+
+TEST_P(SessionTest, ChunkSizeChangesNoToken) {
+  const GenerationRequest request = greedy(random_tokens(90, 5), 16);
+  std::vector<int32_t> want;
+  for (const int64_t chunk : {512, 64, 7, 1}) {
+    Session session = make({.context = 512, .prefill_chunk = chunk});
+    const GenerationResult got = session.generate(request);
+    if (want.empty()) want = got.tokens;
+    EXPECT_EQ(got.tokens, want) << "chunk " << chunk;
+  }
+}
+
+TEST_P(SessionTest, StopsAtStopTokenContextCallbackAndCancel) {
+  Session session = make({.context = 32});
+  GenerationRequest request = greedy(random_tokens(20, 6), -1);
+  const GenerationResult full = session.generate(request);
+  EXPECT_EQ(full.reason, FinishReason::kContext);
+  ASSERT_EQ(full.tokens.size(), 12u);
+
+  request.stop_tokens = {full.tokens[3]};
+  const GenerationResult stopped = session.generate(request);
+  EXPECT_EQ(stopped.reason, FinishReason::kStop);
+  EXPECT_LE(stopped.tokens.size(), 3u);
+
+  request.stop_tokens.clear();
+  int seen = 0;
+  request.on_token = [&](const SampledToken&) { return ++seen < 5; };
+  EXPECT_EQ(session.generate(request).tokens.size(), 5u);
+
+  std::atomic<bool> cancel{true};
+  request.cancel = &cancel;
+  const GenerationResult cancelled = session.generate(request);
+  EXPECT_EQ(cancelled.reason, FinishReason::kCancelled);
+  EXPECT_TRUE(cancelled.tokens.empty());
+}
+
+TEST_P(SessionTest, RefusesPromptsThatDoNotFit) {
+  Session session = make({.context = 16});
+  EXPECT_THROW(session.generate(greedy({}, 1)), Error);
+  EXPECT_THROW(session.generate(greedy(random_tokens(16, 7), 1)), Error);
+  EXPECT_THROW(session.generate(greedy({1, 2, 100000}, 1)), Error);
+  EXPECT_EQ(session.generate(greedy(random_tokens(8, 7), 2)).tokens.size(), 2u);
+}
+
+TEST_P(SessionTest, ScoringInChunksCoversEveryRowOnce) {
+  Session session = make();
+  const std::vector<int32_t> tokens = random_tokens(50, 8);
+  int64_t rows = 0;
+  session.score(tokens, 13, [&](int64_t first, View logits) {
+    EXPECT_EQ(first, rows);
+    rows += logits.rows;
+  });
+  EXPECT_EQ(rows, 50);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, SessionTest, testing::Values("q3n_tiny", "q3_dense", "q35_moe"));
+
+}  // namespace
+}  // namespace headgate
