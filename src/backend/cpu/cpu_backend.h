@@ -1,0 +1,135 @@
+// The CPU backend: splits ops into numbered tasks and runs the kernels chosen at start-up.
+#pragma once
+
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/huge_buffer.h"
+#include "backend/cpu/weights.h"
+#include "base/cpu_info.h"
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+
+namespace headgate {
+
+// Rows of activations, one pointer each, in the form(s) that the weights of the op need.
+struct LinearInputs {
+  const float* const* rows = nullptr;
+  const ActivationBlock* const* codes = nullptr;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const BackendOptions& options) : CpuBackend(options, selected_isa()) {}
+  // Runs the kernels of `isa`, which the machine must have.
+  CpuBackend(const BackendOptions& options, Isa isa);
+
+  std::string description() const override;
+  std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) override;
+  std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) override;
+
+  void linear(MutView y, View x, const Matrix& w) override;
+  void embed(MutView y, std::span<const int32_t> ids, const Matrix& table) override;
+  void add(MutView y, View x) override;
+  void rms_norm(MutView y, View x, std::span<const float> w, float eps) override;
+  void gated_rms_norm(MutView y, View x, View z, std::span<const float> w, float eps) override;
+  void swiglu(MutView y, View gate, View up) override;
+  void sigmoid_gate(MutView y, View gate) override;
+  void add_gated(MutView y, View x, View gate) override;
+  void causal_conv1d_silu(MutView y, View x, std::span<const float> w, int64_t kernel,
+                          std::span<const RecurrentSpan> spans) override;
+  void l2_norm(MutView y, View x, float scale) override;
+  void delta_gates(MutView beta, MutView g, View b, View a, std::span<const float> neg_exp_a,
+                   std::span<const float> dt_bias) override;
+  void gated_delta_rule(MutView o, View q, View k, View v, View beta, View g,
+                        const DeltaShape& shape, std::span<const RecurrentSpan> spans) override;
+  void rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
+            std::span<const RowSpan> spans) override;
+  void kv_store(View k, View v, const KvLayout& layout, std::span<const KvSpan> spans) override;
+  void attention(MutView o, View q, int64_t heads, int64_t q_stride, float scale,
+                 const KvLayout& layout, std::span<const KvSpan> spans) override;
+  void route(std::span<int32_t> ids, std::span<float> weights, View logits, int64_t k,
+             bool renormalise) override;
+  void experts(MutView y, View x, std::span<const int32_t> ids, std::span<const float> weights,
+               int64_t k, const ExpertStack& stack) override;
+
+ private:
+  struct MoePlan;
+  struct AttentionOp;
+
+  // The query rows of `tokens` tokens of one span for one KV head, and the segments to visit.
+  struct AttentionTask {
+    const KvSpan* span;
+    int64_t kv_head, first_token, tokens, first_segment, segments;
+    float* part;  // where the sums of a single segment go; null: all segments, write the output
+  };
+
+  // Rows [row, row + rows) of the sorted order times tiles [tile, tile + tiles) of one expert.
+  struct MoeTask {
+    int64_t expert, row, rows, tile, tiles;
+  };
+
+  // Runs f(row) for every row; rows are grouped so that a task is worth starting.
+  // `row_work` is in units of about a nanosecond.
+  template <typename F>
+  void for_rows(int64_t rows, int64_t row_work, const F& f);
+
+  // y[t][0 .. 16 tiles) = tiles [first_tile, first_tile + tiles) of w times inputs t. At most
+  // kChunkTokens tokens. Thread-safe for distinct workers.
+  void multiply(float* const* y, const LinearInputs& x, int64_t tokens, const WeightView& w,
+                int64_t first_tile, int64_t tiles, int worker);
+  void multiply_coded(float* const* y, const float* const* x, int64_t tokens, const WeightView& w,
+                      int64_t first_tile, int64_t tiles, int worker);
+  void multiply_panels(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                       const WeightView& w, int64_t first_tile, int64_t tiles);
+  // Makes room for the tiles that multiply() decodes.
+  void reserve_decode(const WeightView& w);
+  // Fills input_rows_ and, for panels, input_codes_ with the rows of x.
+  LinearInputs prepare_inputs(View x, bool codes);
+
+  void sort_by_expert(const MoePlan& plan, const int32_t* ids, int64_t experts);
+  void list_moe_tasks(int64_t experts, int64_t tiles);
+  void run_gate_up(const MoePlan& plan, const LinearInputs& x, const CpuExperts& stack);
+  void run_down(const MoePlan& plan, const CpuExperts& stack);
+  void experts_pass(MutView y, View x, const int32_t* ids, const float* weights, int64_t k,
+                    const CpuExperts& stack);
+
+  int64_t plan_attention(const AttentionOp& op, std::span<const KvSpan> spans);
+  void attend_rows(const AttentionOp& op, const AttentionTask& task, int worker);
+  void attend_segment(const AttentionOp& op, const AttentionTask& task, int64_t segment,
+                      float* memory);
+  void merge_segment(float& max, float& sum, float* out, float* memory, int64_t rows, int64_t row,
+                     int64_t head_dim) const;
+  void merge_tasks(const AttentionOp& op, const AttentionTask& first, int worker);
+  static void finish_row(const AttentionOp& op, const AttentionTask& task, int64_t row,
+                         const float* out, float sum);
+
+  Isa isa_;
+  KernelTable kernels_;
+  WeightOptions weight_options_;
+  ThreadPool pool_;
+
+  Scratch<const float*> input_rows_;
+  Scratch<const ActivationBlock*> input_codes_;
+  Scratch<ActivationBlock> codes_;
+  std::vector<Scratch<float>> decoded_;  // by worker: one tile of weights as fp32
+
+  Scratch<int32_t> moe_order_;  // pairs (token, choice) sorted by expert
+  Scratch<int32_t> moe_place_;  // inverse of moe_order_
+  Scratch<int32_t> moe_start_;  // first sorted pair of each expert
+  Scratch<float> moe_hidden_;   // [pairs, width]
+  Scratch<ActivationBlock> moe_hidden_codes_;
+  Scratch<float> moe_out_;              // [pairs, hidden]
+  std::vector<Scratch<float>> moe_up_;  // by worker
+  std::vector<MoeTask> moe_tasks_;
+  Scratch<const float*> moe_rows_;
+  Scratch<const ActivationBlock*> moe_codes_;
+
+  std::vector<AttentionTask> attention_tasks_;
+  std::vector<int64_t> attention_merges_;          // tasks of a first segment
+  Scratch<float> attention_parts_;                 // sums of split segments
+  std::vector<Scratch<float>> attention_scratch_;  // by worker
+  std::vector<Scratch<float>> row_scratch_;        // by worker: a few numbers per row
+};
+
+}  // namespace headgate

@@ -1,0 +1,130 @@
+// Matrix products: tiles of 16 outputs times chunks of tokens.
+#include <algorithm>
+
+#include "backend/cpu/for_rows.h"
+#include "base/error.h"
+
+namespace headgate {
+namespace {
+
+constexpr int64_t kChunkTokens = 128;  // int8 activations of a chunk stay in L2
+constexpr int64_t kTaskProducts = 512 << 10;
+
+}  // namespace
+
+LinearInputs CpuBackend::prepare_inputs(View x, bool codes) {
+  LinearInputs inputs;
+  const float** rows = input_rows_.take(x.rows);
+  for (int64_t t = 0; t < x.rows; ++t) rows[t] = x.row(t);
+  inputs.rows = rows;
+  if (!codes) return inputs;
+  const int64_t blocks = (x.cols + kBlockInputs - 1) / kBlockInputs;
+  const ActivationBlock** code_rows = input_codes_.take(x.rows);
+  ActivationBlock* all = codes_.take(x.rows * blocks);
+  for (int64_t t = 0; t < x.rows; ++t) code_rows[t] = all + t * blocks;
+  const int64_t padded = x.cols % kBlockInputs;
+  for_rows(x.rows, x.cols / 2, [&](int64_t t) {
+    ActivationBlock* row = all + t * blocks;
+    if (padded != 0) row[blocks - 1] = ActivationBlock{};
+    kernels_.quantize(row, x.row(t), x.cols, 0);
+  });
+  inputs.codes = code_rows;
+  return inputs;
+}
+
+void CpuBackend::reserve_decode(const WeightView& w) {
+  if (w.layout != WeightLayout::kCodedRows) return;
+  for (Scratch<float>& buffer : decoded_) buffer.take(kTileRows * w.cols);
+}
+
+void CpuBackend::multiply_coded(float* const* y, const float* const* x, int64_t tokens,
+                                const WeightView& w, int64_t first_tile, int64_t tiles,
+                                int worker) {
+  const bool decode = w.layout == WeightLayout::kCodedRows;
+  float* decoded = decoded_[static_cast<size_t>(worker)].data();
+  const void* weights[kTileRows];
+  float* out[kChunkTokens];
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t first = (first_tile + tile) * kTileRows;
+    const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (decode) {
+        w.decode_row(decoded + r * w.cols, first + r);
+        weights[r] = decoded + r * w.cols;
+      } else {
+        weights[r] = w.row_data(first + r);
+      }
+    }
+    for (int64_t t = 0; t < tokens; ++t) out[t] = y[t] + tile * kTileRows;
+    kernels_.dot_rows[decode ? kFloatF32 : w.format](out, x, tokens, weights, rows, w.cols);
+  }
+}
+
+void CpuBackend::multiply_panels(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                                 const WeightView& w, int64_t first_tile, int64_t tiles) {
+  const int64_t last_rows = w.rows % kPanelRows;
+  const bool partial = last_rows != 0 && first_tile + tiles == w.tiles();
+  const int64_t whole = partial ? tiles - 1 : tiles;
+  const std::byte* panels = w.data + first_tile * w.panel_bytes();
+  const auto dot = kernels_.panel_dot[w.panel];
+  if (whole > 0) dot(y, x, tokens, panels, whole, w.blocks());
+  if (!partial) return;
+  // The last panel has rows that y has no room for.
+  constexpr int64_t kPiece = 16;
+  float full[kPiece][kPanelRows];
+  float* out[kPiece];
+  for (int64_t i = 0; i < kPiece; ++i) out[i] = full[i];
+  for (int64_t t = 0; t < tokens; t += kPiece) {
+    const int64_t n = std::min(kPiece, tokens - t);
+    dot(out, x + t, n, panels + whole * w.panel_bytes(), 1, w.blocks());
+    for (int64_t i = 0; i < n; ++i) std::copy_n(full[i], last_rows, y[t + i] + whole * kPanelRows);
+  }
+}
+
+void CpuBackend::multiply(float* const* y, const LinearInputs& x, int64_t tokens,
+                          const WeightView& w, int64_t first_tile, int64_t tiles, int worker) {
+  HEADGATE_DCHECK(tokens <= kChunkTokens);
+  if (w.wants_codes()) {
+    multiply_panels(y, x.codes, tokens, w, first_tile, tiles);
+  } else {
+    multiply_coded(y, x.rows, tokens, w, first_tile, tiles, worker);
+  }
+}
+
+void CpuBackend::linear(MutView y, View x, const Matrix& matrix) {
+  const WeightView& w = static_cast<const CpuMatrix&>(matrix).view;
+  HEADGATE_CHECK(x.cols == w.cols && y.cols == w.rows && x.rows == y.rows);
+  if (x.rows == 0) return;
+  const LinearInputs inputs = prepare_inputs(x, w.wants_codes());
+  reserve_decode(w);
+  const int64_t chunks = (x.rows + kChunkTokens - 1) / kChunkTokens;
+  const int64_t chunk_tokens = std::min(kChunkTokens, x.rows);
+  // One token costs about as much as four: the weights have to be read.
+  const int64_t tile_products = kTileRows * w.cols * std::max<int64_t>(chunk_tokens, 4);
+  const int64_t tiles_per_task = std::max<int64_t>(1, kTaskProducts / tile_products);
+  const int64_t ranges = (w.tiles() + tiles_per_task - 1) / tiles_per_task;
+  pool_.run(chunks * ranges, [&](int64_t task, int worker) {
+    const int64_t first_token = task / ranges * kChunkTokens;
+    const int64_t tokens = std::min(kChunkTokens, x.rows - first_token);
+    const int64_t tile = task % ranges * tiles_per_task;
+    const int64_t tiles = std::min(tiles_per_task, w.tiles() - tile);
+    float* out[kChunkTokens];
+    for (int64_t t = 0; t < tokens; ++t) out[t] = y.row(first_token + t) + tile * kTileRows;
+    LinearInputs chunk = inputs;
+    chunk.rows += first_token;
+    if (chunk.codes != nullptr) chunk.codes += first_token;
+    multiply(out, chunk, tokens, w, tile, tiles, worker);
+  });
+}
+
+void CpuBackend::embed(MutView y, std::span<const int32_t> ids, const Matrix& table) {
+  const WeightView& w = static_cast<const CpuMatrix&>(table).view;
+  HEADGATE_CHECK(y.rows == static_cast<int64_t>(ids.size()) && y.cols == w.cols);
+  for_rows(y.rows, w.cols, [&](int64_t t) {
+    const int32_t id = ids[static_cast<size_t>(t)];
+    HEADGATE_CHECK(id >= 0 && id < w.rows);
+    w.decode_row(y.row(t), id);
+  });
+}
+
+}  // namespace headgate

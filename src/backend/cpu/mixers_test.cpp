@@ -1,0 +1,198 @@
+// The stateful mixers, attention and gated delta rule, against plain computations, however the
+// tokens are cut into calls.
+#include "backend/cpu/test_support.h"
+
+namespace headgate {
+namespace {
+
+class Mixers : public testing::TestWithParam<Isa> {};
+
+struct DeltaCase {
+  DeltaShape shape;
+  int64_t tokens;
+  std::vector<float> q, k, v, beta, g, state;
+};
+
+std::vector<float> unit_rows(int64_t rows, int64_t n, uint64_t seed) {
+  std::vector<float> x = random_floats(rows * n, seed);
+  for (int64_t r = 0; r < rows; ++r) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[r * n + i]) * x[r * n + i];
+    for (int64_t i = 0; i < n; ++i) x[r * n + i] /= static_cast<float>(std::sqrt(sum));
+  }
+  return x;
+}
+
+DeltaCase delta_case(const DeltaShape& s, int64_t tokens) {
+  DeltaCase c{s, tokens, {}, {}, {}, {}, {}, {}};
+  c.q = unit_rows(tokens * s.key_heads, s.key_dim, 1);
+  c.k = unit_rows(tokens * s.key_heads, s.key_dim, 2);
+  c.v = random_floats(tokens * s.value_heads * s.value_dim, 3);
+  for (int64_t i = 0; i < tokens * s.value_heads; ++i) {
+    const auto u = static_cast<float>(random_uniform(4, 0, static_cast<uint64_t>(i)));
+    c.beta.push_back(u);
+    // Some heads forget everything, some nothing.
+    c.g.push_back(i % 5 == 0 ? -40.0f : i % 7 == 0 ? 0.0f : -0.3f * u);
+  }
+  c.state = random_floats(s.value_heads * s.key_dim * s.value_dim, 5);
+  return c;
+}
+
+void plain_delta(const DeltaCase& c, std::vector<float>& o, std::vector<float>& state) {
+  const DeltaShape& s = c.shape;
+  o.assign(c.v.size(), 0.0f);
+  std::vector<double> S(c.state.begin(), c.state.end());
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    for (int64_t h = 0; h < s.value_heads; ++h) {
+      const int64_t kh = s.tiled ? h % s.key_heads : h / (s.value_heads / s.key_heads);
+      const float* q = c.q.data() + (t * s.key_heads + kh) * s.key_dim;
+      const float* k = c.k.data() + (t * s.key_heads + kh) * s.key_dim;
+      double* M = S.data() + h * s.key_dim * s.value_dim;
+      const double decay = std::exp(static_cast<double>(c.g[t * s.value_heads + h]));
+      for (int64_t j = 0; j < s.value_dim; ++j) {
+        double read = 0, out = 0;
+        for (int64_t i = 0; i < s.key_dim; ++i) read += (M[i * s.value_dim + j] *= decay) * k[i];
+        const double n =
+            c.beta[t * s.value_heads + h] * (c.v[(t * s.value_heads + h) * s.value_dim + j] - read);
+        for (int64_t i = 0; i < s.key_dim; ++i) out += (M[i * s.value_dim + j] += k[i] * n) * q[i];
+        o[(t * s.value_heads + h) * s.value_dim + j] = static_cast<float>(out);
+      }
+    }
+  }
+  state.assign(S.begin(), S.end());
+}
+
+TEST_P(Mixers, DeltaRuleMatchesTheRecurrence) {
+  const auto backend = backend_of(GetParam());
+  for (const DeltaShape& shape : {DeltaShape{1, 2, 128, 128, false},
+                                  DeltaShape{2, 6, 12, 20, false}, DeltaShape{2, 6, 12, 20, true},
+                                  DeltaShape{2, 2, 16, 72, false}, DeltaShape{1, 1, 5, 3, false}}) {
+    const DeltaCase c = delta_case(shape, 37);
+    std::vector<float> want, want_state;
+    plain_delta(c, want, want_state);
+    std::vector<float> first;
+    for (const int64_t cut : {37, 1, 5}) {
+      std::vector<float> got(c.v.size()), state = c.state;
+      for (int64_t at = 0; at < c.tokens; at += cut) {
+        RecurrentSpan span;
+        span.rows = {at, std::min(cut, c.tokens - at), at};
+        span.delta = state.data();
+        const int64_t n = c.tokens;
+        backend->gated_delta_rule(view_of(got, n), view_of(c.q, n), view_of(c.k, n),
+                                  view_of(c.v, n), view_of(c.beta, n), view_of(c.g, n), shape,
+                                  {&span, 1});
+      }
+      EXPECT_LT(error_of(got, want), 3e-6f) << shape.key_dim << " " << cut;
+      EXPECT_LT(error_of(state, want_state), 3e-6f) << shape.key_dim << " " << cut;
+      if (first.empty()) first = got;
+      EXPECT_EQ(got, first) << "cutting the tokens changed bits";
+    }
+  }
+}
+
+// One sequence's cache in pages, and the same values as plain arrays.
+struct Cache {
+  KvLayout layout;
+  std::vector<std::vector<std::byte>> memory;
+  std::vector<std::byte*> pages;
+};
+
+Cache make_cache(DType type, int64_t kv_heads, int64_t head_dim, int64_t page_tokens,
+                 int64_t tokens) {
+  Cache c;
+  c.layout.dtype = type;
+  c.layout.kv_heads = kv_heads;
+  c.layout.head_dim = head_dim;
+  c.layout.page_tokens = page_tokens;
+  for (int64_t t = 0; t < tokens; t += page_tokens) {
+    // All ones is a NaN in every type: slots not yet stored must not be used.
+    c.memory.emplace_back(static_cast<size_t>(c.layout.page_bytes()), std::byte{255});
+  }
+  for (auto& page : c.memory) c.pages.push_back(page.data());
+  return c;
+}
+
+TEST_P(Mixers, AttentionMatchesSoftmaxOverAllEarlierTokens) {
+  const auto backend = backend_of(GetParam());
+  struct Case {
+    DType type;
+    int64_t heads, kv_heads, head_dim, page, tokens;
+  };
+  for (const Case& c : {Case{DType::kF32, 4, 2, 24, 16, 70}, Case{DType::kBF16, 8, 1, 32, 256, 530},
+                        Case{DType::kF16, 3, 3, 20, 100, 330}, Case{DType::kBF16, 10, 2, 33, 7, 90},
+                        Case{DType::kF32, 16, 2, 256, 64, 90}}) {
+    Cache cache = make_cache(c.type, c.kv_heads, c.head_dim, c.page, c.tokens);
+    const int64_t kv = c.kv_heads * c.head_dim, q_stride = c.head_dim + 5;
+    std::vector<float> k = random_floats(c.tokens * kv, 1), v = random_floats(c.tokens * kv, 2);
+    stored_floats(k, c.type);
+    stored_floats(v, c.type);
+    const std::vector<float> q = random_floats(c.tokens * c.heads * q_stride, 3);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+    std::vector<float> want(static_cast<size_t>(c.tokens * c.heads * c.head_dim));
+    for (int64_t t = 0; t < c.tokens; ++t) {
+      for (int64_t h = 0; h < c.heads; ++h) {
+        const int64_t kh = h / (c.heads / c.kv_heads);
+        std::vector<double> p(static_cast<size_t>(t + 1));
+        double max = -1e300, sum = 0;
+        for (int64_t s = 0; s <= t; ++s) {
+          double dot = 0;
+          for (int64_t i = 0; i < c.head_dim; ++i)
+            dot += static_cast<double>(q[t * c.heads * q_stride + h * q_stride + i]) *
+                   k[s * kv + kh * c.head_dim + i];
+          p[s] = dot * scale;
+          max = std::max(max, p[s]);
+        }
+        for (double& x : p) sum += x = std::exp(x - max);
+        for (int64_t i = 0; i < c.head_dim; ++i) {
+          double out = 0;
+          for (int64_t s = 0; s <= t; ++s) out += p[s] / sum * v[s * kv + kh * c.head_dim + i];
+          want[(t * c.heads + h) * c.head_dim + i] = static_cast<float>(out);
+        }
+      }
+    }
+    for (const int64_t cut : {c.tokens, int64_t{1}, int64_t{3}, int64_t{41}}) {
+      Cache fresh = make_cache(c.type, c.kv_heads, c.head_dim, c.page, c.tokens);
+      std::vector<float> got(want.size());
+      for (int64_t at = 0; at < c.tokens; at += cut) {
+        KvSpan span;
+        span.rows = {at, std::min(cut, c.tokens - at), at};
+        span.pages = fresh.pages;
+        backend->kv_store(view_of(k, c.tokens), view_of(v, c.tokens), fresh.layout, {&span, 1});
+        backend->attention(view_of(got, c.tokens), view_of(q, c.tokens), c.heads, q_stride, scale,
+                           fresh.layout, {&span, 1});
+      }
+      EXPECT_LT(error_of(got, want), 3e-6f) << dtype_name(c.type) << " " << cut;
+    }
+  }
+}
+
+TEST_P(Mixers, SequencesOfABatchDoNotTouchEachOther) {
+  const int64_t heads = 4, d = 32, lengths[] = {1, 7, 300, 2}, total = 310;
+  const auto together = backend_of(GetParam(), 2);
+  const auto alone = backend_of(GetParam(), 1);
+  const std::vector<float> k = random_floats(total * 2 * d, 1), v = random_floats(total * 2 * d, 2);
+  const std::vector<float> q = random_floats(total * heads * d, 3);
+  std::vector<Cache> caches;
+  std::vector<KvSpan> spans;
+  int64_t row = 0;
+  for (const int64_t n : lengths) {
+    caches.push_back(make_cache(DType::kBF16, 2, d, 64, n));
+    spans.push_back({{row, n, 0}, {}});
+    row += n;
+  }
+  for (size_t i = 0; i < spans.size(); ++i) spans[i].pages = caches[i].pages;
+  std::vector<float> got(q.size()), one(q.size());
+  together->kv_store(view_of(k, total), view_of(v, total), caches[0].layout, spans);
+  together->attention(view_of(got, total), view_of(q, total), heads, d, 0.2f, caches[0].layout,
+                      spans);
+  for (const KvSpan& span : spans) {
+    alone->attention(view_of(one, total), view_of(q, total), heads, d, 0.2f, caches[0].layout,
+                     {&span, 1});
+  }
+  EXPECT_EQ(got, one);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, Mixers, testing::ValuesIn(isas_on_this_machine()), isa_test_name);
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,85 @@
+// Weight matrices of the CPU backend: how their values lie in memory.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/huge_buffer.h"
+#include "kernels/kernel_table.h"
+
+namespace headgate {
+
+enum class WeightLayout {
+  kFloatRows,  // stored rows of F32, F16 or BF16, read as they are
+  kCodedRows,  // stored rows of any other type, decoded to fp32 a tile at a time
+  kPanels      // packed panels, multiplied with int8 activations
+};
+
+// Reads one matrix; owns only the small tables.
+struct WeightView {
+  WeightLayout layout = WeightLayout::kFloatRows;
+  FloatFormat format = kFloatF32;  // of kFloatRows
+  PanelFormat panel = kPanelQ4K;   // of kPanels
+  DType dtype = DType::kF32;
+  int64_t rows = 0, cols = 0;
+  const std::byte* data = nullptr;
+  int64_t row_bytes = 0;            // of a stored row
+  std::vector<int64_t> row_order;   // stored row of each row; empty: the identity
+  std::vector<float> block_scales;  // of F8_E4M3, by 128 x 128
+
+  int64_t tiles() const { return (rows + kPanelRows - 1) / kPanelRows; }
+  int64_t blocks() const { return (cols + kBlockInputs - 1) / kBlockInputs; }
+  int64_t panel_bytes() const;  // of one panel
+  int64_t bytes() const;        // read by one pass
+  bool wants_codes() const { return layout == WeightLayout::kPanels; }
+  int64_t stored_row(int64_t row) const {
+    return row_order.empty() ? row : row_order[static_cast<size_t>(row)];
+  }
+  const std::byte* row_data(int64_t row) const { return data + stored_row(row) * row_bytes; }
+
+  // Row `row` as fp32 (cols values), whatever the layout.
+  void decode_row(float* out, int64_t row) const;
+};
+
+struct WeightOptions {
+  bool pack = true;
+  bool exact = false;
+};
+
+// The view `source` gets under `options`, its data not placed yet. Throws kUnsupported and
+// kInvalidArgument.
+WeightView plan_weights(const MatrixSource& source, const WeightOptions& options);
+
+// Bytes that placing the planned view takes: 0 when it reads the source's own bytes. The caller
+// sets view.data to the source's bytes or to the memory that place_tile filled.
+int64_t placed_bytes(const WeightView& view, const MatrixSource& source);
+
+// Copies or packs the rows of one tile into the (zeroed) memory of the matrix at `to`. Tiles may be
+// placed in any order and by any thread.
+void place_tile(const WeightView& view, const MatrixSource& source, std::byte* to, int64_t tile);
+
+struct CpuMatrix final : Matrix {
+  CpuMatrix(WeightView v, HugeBuffer m)
+      : Matrix(v.rows, v.cols, v.dtype), view(std::move(v)), memory(std::move(m)) {
+    bytes_ = view.bytes();
+  }
+  WeightView view;
+  HugeBuffer memory;
+};
+
+struct CpuExpert {
+  WeightView gate, up, down;
+};
+
+struct CpuExperts final : ExpertStack {
+  std::vector<CpuExpert> list;
+  HugeBuffer memory;
+  void set_sizes() {
+    experts_ = static_cast<int64_t>(list.size());
+    bytes_per_expert_ =
+        list.empty() ? 0 : list[0].gate.bytes() + list[0].up.bytes() + list[0].down.bytes();
+  }
+};
+
+}  // namespace headgate

@@ -1,0 +1,20 @@
+// Each level starts from the one below and replaces entries.
+#include "kernels/dispatch.h"
+
+namespace headgate {
+
+KernelTable kernels_for(Isa isa) {
+  KernelTable table = {};
+  scalar::fill(table);
+#if defined(HEADGATE_X86_KERNELS)
+  if (isa >= Isa::kAvx2) avx2::fill(table);
+  // Levels above avx512 have no kernels of their own: fp32 sums of exact products leave nothing for
+  // bf16 dot products to do.
+  if (isa >= Isa::kAvx512) avx512::fill(table);
+#else
+  static_cast<void>(isa);
+#endif
+  return table;
+}
+
+}  // namespace headgate

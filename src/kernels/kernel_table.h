@@ -1,0 +1,102 @@
+// The contract of every kernel: what it computes, whatever the instruction set.
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/panel.h"
+
+namespace headgate {
+
+// Types of stored rows that kernels read directly.
+enum FloatFormat { kFloatF32, kFloatF16, kFloatBF16, kFloatFormats };
+
+constexpr int64_t kTileRows = 16;         // most weight rows per call of dot_rows
+constexpr int64_t kDeltaColumns = 64;     // most value columns per call of gated_delta
+constexpr int64_t kAttentionRows = 8;     // most query rows per call of attention_block
+constexpr int64_t kAttentionTokens = 64;  // most cached tokens per call of attention_block
+
+// Columns of one value head of one sequence, over consecutive tokens.
+struct DeltaArgs {
+  float* state;  // [key_dim, state_stride], its first `columns` columns
+  int64_t state_stride;
+  const float* q;  // [tokens, key_dim], rows qk_stride apart
+  const float* k;
+  int64_t q_stride, k_stride;
+  const float* v;  // [tokens, columns]
+  int64_t v_stride;
+  float* o;  // [tokens, columns]
+  int64_t o_stride;
+  const float* g;     // [tokens], log of the decay
+  const float* beta;  // [tokens]
+  int64_t g_stride, beta_stride;
+  int64_t tokens, key_dim, columns;
+};
+
+// Query rows against consecutive cached tokens of one KV head.
+struct AttentionArgs {
+  const float* const* q;   // [rows] pointers to head_dim floats
+  int64_t rows;            // 1..kAttentionRows
+  const void* keys;        // [tokens, head_dim] stored
+  const void* values;      // [tokens, head_dim] stored
+  int64_t tokens;          // 1..kAttentionTokens
+  const int64_t* visible;  // [rows] tokens each row may see, 0..tokens
+  int64_t head_dim;
+  float scale;
+  float* max;         // [rows] running maximum of the scores, -inf at first
+  float* sum;         // [rows] running sum of exp(score - max)
+  float* const* out;  // [rows] running sums of exp(score - max) * value
+};
+
+// All arrays are unaligned unless stated, of any length n >= 0, and rows never influence each
+// other: each output is added up in one order that depends on the lengths alone.
+struct KernelTable {
+  // y[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]. y may be x.
+  void (*rms_norm)(float* y, const float* x, const float* w, int64_t n, float eps);
+  // y[i] = x[i] / sqrt(mean(x^2) + eps) * w[i] * silu(z[i]). y may be x.
+  void (*gated_rms_norm)(float* y, const float* x, const float* z, const float* w, int64_t n,
+                         float eps);
+  // y[i] = x[i] / sqrt(sum(x^2) + 1e-6) * scale. y may be x.
+  void (*l2_norm)(float* y, const float* x, int64_t n, float scale);
+  // y[i] += s * x[i].
+  void (*add_scaled)(float* y, const float* x, float s, int64_t n);
+  // y[i] = y[i] * s + x[i] * t.
+  void (*scale_add)(float* y, float s, const float* x, float t, int64_t n);
+  // y[i] = silu(gate[i]) * up[i]. y may be gate or up.
+  void (*swiglu)(float* y, const float* gate, const float* up, int64_t n);
+  // y[i] *= sigmoid(gate[i]).
+  void (*sigmoid_gate)(float* y, const float* gate, int64_t n);
+  // y[i] = exp(x[i] - max(x)); returns their sum. y may be x; n >= 1.
+  float (*exp_shifted)(float* y, const float* x, int64_t n);
+
+  // Depthwise causal convolution and SiLU of `channels` channels over `tokens` tokens:
+  // y[t][c] = silu(sum_i w[c][i] * u[t - width + 1 + i][c]), where u is state (width - 1 rows,
+  // oldest first) followed by x. Leaves the last width - 1 rows of u in state. width >= 1;
+  // w [channels, width].
+  void (*conv_silu)(float* y, int64_t y_stride, const float* x, int64_t x_stride, const float* w,
+                    int64_t width, float* state, int64_t state_stride, int64_t tokens,
+                    int64_t channels);
+  // Rotates x[j], x[j + half] by the angle whose cosine and sine are cosines[j], sines[j].
+  void (*rotate_half)(float* x, const float* cosines, const float* sines, int64_t half);
+
+  // y[t][r] = dot(x[t], w[r]) over cols inputs, fp32 products and sums; rows 1..kTileRows.
+  void (*dot_rows[kFloatFormats])(float* const* y, const float* const* x, int64_t tokens,
+                                  const void* const* w, int64_t rows, int64_t cols);
+  // dst[i] = x[i] rounded to nearest even; F16 overflows to infinity.
+  void (*store[kFloatFormats])(void* dst, const float* x, int64_t n);
+
+  // Quantises n values into ceil(n / 32) groups from `first_group` on (group g is group g % 8 of
+  // blocks[g / 8]); codes beyond n in the last group are 0. Other groups are left alone.
+  void (*quantize)(ActivationBlock* blocks, const float* x, int64_t n, int64_t first_group);
+  // y[t][16 p + n] = row n of panel p times activations t. Panels are 64-byte aligned, each
+  // `blocks` blocks long; x[t] has as many.
+  void (*panel_dot[kPanelFormats])(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                                   const void* panels, int64_t count, int64_t blocks);
+
+  // The gated delta rule, token after token: S *= exp(g); n = beta (v - S^T k); S += k n^T;
+  // o = S^T q.
+  void (*gated_delta)(const DeltaArgs& args);
+  // One step of online softmax over a block of the cache.
+  void (*attention_block[kFloatFormats])(const AttentionArgs& args);
+};
+
+}  // namespace headgate

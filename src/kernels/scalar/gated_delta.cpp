@@ -1,0 +1,42 @@
+// The gated delta rule, token by token, the reference.
+// Source: Gated Delta Networks (arXiv 2412.06464), recurrent form.
+#include <math.h>
+#include <stdint.h>
+
+#include "kernels/scalar/kernels.h"
+
+namespace headgate::scalar {
+
+void gated_delta(const DeltaArgs& a) {
+  float read[kDeltaColumns], written[kDeltaColumns];
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    const float* q = a.q + t * a.q_stride;
+    const float* k = a.k + t * a.k_stride;
+    const float* v = a.v + t * a.v_stride;
+    float* o = a.o + t * a.o_stride;
+    const float decay = expf(a.g[t * a.g_stride]);
+    const float beta = a.beta[t * a.beta_stride];
+    for (int64_t c = 0; c < a.columns; ++c) read[c] = 0;
+    for (int64_t i = 0; i < a.key_dim; ++i) {
+      float* row = a.state + i * a.state_stride;
+      for (int64_t c = 0; c < a.columns; ++c) {
+        row[c] *= decay;
+        read[c] += row[c] * k[i];
+      }
+    }
+    for (int64_t c = 0; c < a.columns; ++c) {
+      written[c] = beta * (v[c] - read[c]);
+      read[c] = 0;
+    }
+    for (int64_t i = 0; i < a.key_dim; ++i) {
+      float* row = a.state + i * a.state_stride;
+      for (int64_t c = 0; c < a.columns; ++c) {
+        row[c] += k[i] * written[c];
+        read[c] += row[c] * q[i];
+      }
+    }
+    for (int64_t c = 0; c < a.columns; ++c) o[c] = read[c];
+  }
+}
+
+}  // namespace headgate::scalar
