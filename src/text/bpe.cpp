@@ -1,0 +1,135 @@
+// Two ways to merge: repeated scanning of a small array, and a linked list with a priority queue.
+#include "text/bpe.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/error.h"
+#include "text/vocabulary.h"
+
+namespace headgate {
+
+MergeRules::MergeRules(int64_t expected_rules) : seed_(process_seed()) {
+  uint64_t capacity = 16;
+  while (capacity < static_cast<uint64_t>(expected_rules) * 2) capacity *= 2;
+  slots_.resize(capacity);
+  mask_ = capacity - 1;
+}
+
+uint64_t MergeRules::slot_of(int32_t left, int32_t right) const {
+  uint64_t h =
+      (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
+  h = (h ^ seed_) * 0x9e3779b97f4a7c15u;
+  h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
+  return (h ^ (h >> 32)) & mask_;
+}
+
+const MergeRules::Rule& MergeRules::find(int32_t left, int32_t right) const {
+  uint64_t i = slot_of(left, right);
+  while (slots_[i].left >= 0 && (slots_[i].left != left || slots_[i].right != right)) {
+    i = (i + 1) & mask_;
+  }
+  return slots_[i];
+}
+
+bool MergeRules::add(int32_t left, int32_t right, int32_t merged) {
+  HEADGATE_CHECK(static_cast<uint64_t>(rules_) < slots_.size() / 2);
+  uint64_t i = slot_of(left, right);
+  for (; slots_[i].left >= 0; i = (i + 1) & mask_) {
+    if (slots_[i].left == left && slots_[i].right == right) return false;
+  }
+  slots_[i] = {left, right, rules_++, merged};
+  return true;
+}
+
+void MergeRules::apply(std::string_view piece, BpeScratch& scratch,
+                       std::vector<int32_t>& out) const {
+  if (piece.size() <= kShort) {
+    apply_short(piece, out);
+  } else {
+    apply_long(piece, scratch, out);
+  }
+}
+
+void MergeRules::apply_short(std::string_view piece, std::vector<int32_t>& out) const {
+  if (piece.empty()) return;
+  // rank[i] and merged[i] belong to the pair (ids[i], ids[i + 1]).
+  int32_t ids[kShort];
+  int32_t rank[kShort + 1] = {};
+  int32_t merged[kShort + 1] = {};
+  int count = static_cast<int>(piece.size());
+  const auto set_pair = [&](int i) {
+    const Rule& rule = find(ids[i], ids[i + 1]);
+    rank[i] = rule.rank;
+    merged[i] = rule.merged;
+  };
+  for (int i = 0; i < count; ++i) {
+    ids[i] = byte_ids_[static_cast<uint8_t>(piece[static_cast<size_t>(i)])];
+  }
+  for (int i = 0; i + 1 < count; ++i) set_pair(i);
+  while (count > 1) {
+    const int best = static_cast<int>(std::min_element(rank, rank + count - 1) - rank);
+    if (rank[best] == kNoRank) break;
+    ids[best] = merged[best];
+    --count;
+    for (int i = best + 1; i < count; ++i) {
+      ids[i] = ids[i + 1];
+      rank[i] = rank[i + 1];  // the last one read is not in use
+      merged[i] = merged[i + 1];
+    }
+    if (best + 1 < count) set_pair(best);
+    if (best > 0) set_pair(best - 1);
+  }
+  out.insert(out.end(), ids, ids + count);
+}
+
+void MergeRules::apply_long(std::string_view piece, BpeScratch& s,
+                            std::vector<int32_t>& out) const {
+  const auto count = static_cast<int32_t>(piece.size());
+  for (auto* column : {&s.ids, &s.previous, &s.next, &s.rank, &s.merged}) {
+    column->resize(piece.size());
+  }
+  int32_t* const ids = s.ids.data();
+  int32_t* const previous = s.previous.data();
+  int32_t* const next = s.next.data();
+  int32_t* const rank = s.rank.data();
+  // The queue holds rank << 32 | position. An entry whose rank is no longer that of its position is
+  // out of date: positions only lose pairs, so rank[] tells.
+  s.queue.clear();
+  const auto set_pair = [&](int32_t i) {
+    const bool last = next[i] == count;
+    const Rule* rule = last ? nullptr : &find(ids[i], ids[next[i]]);
+    rank[i] = rule ? rule->rank : kNoRank;
+    if (rank[i] == kNoRank) return false;
+    s.merged[static_cast<size_t>(i)] = rule->merged;
+    s.queue.push_back(static_cast<uint64_t>(rank[i]) << 32 | static_cast<uint32_t>(i));
+    return true;
+  };
+  for (int32_t i = 0; i < count; ++i) {
+    ids[i] = byte_ids_[static_cast<uint8_t>(piece[static_cast<size_t>(i)])];
+    previous[i] = i - 1;
+    next[i] = i + 1;
+  }
+  for (int32_t i = 0; i < count; ++i) set_pair(i);
+  const std::greater<> later;
+  std::make_heap(s.queue.begin(), s.queue.end(), later);
+  while (!s.queue.empty()) {
+    const uint64_t top = s.queue.front();
+    std::pop_heap(s.queue.begin(), s.queue.end(), later);
+    s.queue.pop_back();
+    const auto i = static_cast<int32_t>(top & 0xffffffffu);
+    if (rank[i] != static_cast<int32_t>(top >> 32)) continue;
+    const int32_t gone = next[i];
+    ids[i] = s.merged[static_cast<size_t>(i)];
+    rank[gone] = kNoRank;
+    next[i] = next[gone];
+    if (next[i] < count) previous[next[i]] = i;
+    if (set_pair(i)) std::push_heap(s.queue.begin(), s.queue.end(), later);
+    if (previous[i] >= 0 && set_pair(previous[i])) {
+      std::push_heap(s.queue.begin(), s.queue.end(), later);
+    }
+  }
+  for (int32_t i = 0; i < count; i = next[i]) out.push_back(ids[i]);
+}
+
+}  // namespace headgate
