@@ -1,4 +1,5 @@
 """Reads the data folder (xz-compressed JSON lines) and cuts texts into documents."""
+
 import json
 import lzma
 import os
@@ -37,7 +38,9 @@ def countries(data):
 
 
 def sgd(data):
-    with lzma.open(os.path.join(data, "tool_dialogs_sgd_tools.json.xz"), "rt", encoding="utf-8") as fh:
+    with lzma.open(
+        os.path.join(data, "tool_dialogs_sgd_tools.json.xz"), "rt", encoding="utf-8"
+    ) as fh:
         tools = json.load(fh)["train"]
     return tools, list(read_lines(data, "tool_dialogs_sgd_train.jsonl.xz"))
 
@@ -50,7 +53,7 @@ def passages(data, count=4000, seed=1, test=False):
     for _ in range(count):
         t = rng.choice(texts)
         p = rng.randrange(max(1, len(t) - 12000))
-        out.append(re.sub(r"\s+", " ", t[p:p + 12000]).strip())
+        out.append(re.sub(r"\s+", " ", t[p : p + 12000]).strip())
     return out
 
 
@@ -66,9 +69,10 @@ def common_words(data, seed=1):
 
 
 def tokenizer_texts(data):
-    """Text the vocabulary is trained on: books, stories, facts, tool dialogues and generated samples."""
+    """Texts for the vocabulary: books, stories, facts, tool dialogues, generated samples."""
     from pools import Ctx
     from sources import generated_text
+
     for d in books(data):
         yield d["text"][:200000]
     for d in stories(data):
@@ -79,4 +83,6 @@ def tokenizer_texts(data):
     for d in dialogs[:1500]:
         for m in d["messages"]:
             yield m.get("content") if isinstance(m.get("content"), str) else json.dumps(m)
-    yield from generated_text(Ctx(7, words=common_words(data), passages=passages(data, 200)), data, 4000000)
+    yield from generated_text(
+        Ctx(7, words=common_words(data), passages=passages(data, 200)), data, 4000000
+    )

@@ -1,7 +1,8 @@
-"""Greedy exact match on held-out prompts (names, cities and templates of the test side), as a JSON table.
+"""Greedy exact match on held-out prompts (test side of pools and templates), as a JSON table.
 
 python eval_skills.py --model models/headgate-nano --data DATA --cases 200 --out skills.json
 """
+
 import argparse
 import json
 import math
@@ -18,16 +19,44 @@ from infer import load_model
 from pools import Ctx
 from sources import Sources, to_segments
 
-FAMILIES = {"arith": (False, True), "wordprob": (False, True), "vartrack": (False, True), "track": (False, True),
-            "extract": (False,), "tool": (False,), "needle": (False,), "jslookup": (False,), "listop": (False,),
-            "reading": (False,), "facts": (False,)}
-SAMPLES = ["Hello!", "Who are you?", "What can you do?", "What is the capital of France?", "What is a volcano?",
-           "Tell me a short story about a fox.", "What is 47 plus 38?", "What is 12 * 7?", "What is the opposite of hot?",
-           "Extract name, age, city as JSON: Maria is 34 years old and lives in Lisbon.",
-           "Sort this list: pear, apple, fig", "Tom went to the kitchen. Tom picked up the key. Tom went to the garden. Where is the key?",
-           "Tell me a joke.", "How do I sleep better?", "Explain quantum physics.", "Why is the sky blue?",
-           "Anna has 12 apples. Ben gives Anna 7 more. Then Anna loses 4 of them. How many apples does Anna have now?",
-           "Write a poem.", "What is the plural of mouse?", "I am sad today."]
+FAMILIES = {
+    "arith": (False, True),
+    "wordprob": (False, True),
+    "vartrack": (False, True),
+    "track": (False, True),
+    "extract": (False,),
+    "tool": (False,),
+    "needle": (False,),
+    "jslookup": (False,),
+    "listop": (False,),
+    "reading": (False,),
+    "facts": (False,),
+}
+SAMPLES = [
+    "Hello!",
+    "Who are you?",
+    "What can you do?",
+    "What is the capital of France?",
+    "What is a volcano?",
+    "Tell me a short story about a fox.",
+    "What is 47 plus 38?",
+    "What is 12 * 7?",
+    "What is the opposite of hot?",
+    "Extract name, age, city as JSON: Maria is 34 years old and lives in Lisbon.",
+    "Sort this list: pear, apple, fig",
+    "Tom went to the kitchen. Tom picked up the key. Tom went to the garden. Where is the key?",
+    "Tell me a joke.",
+    "How do I sleep better?",
+    "Explain quantum physics.",
+    "Why is the sky blue?",
+    (
+        "Anna has 12 apples. Ben gives Anna 7 more. Then Anna loses 4 of them. How many apples "
+        "does Anna have now?"
+    ),
+    "Write a poem.",
+    "What is the plural of mouse?",
+    "I am sad today.",
+]
 
 
 def prompt_of(c, s, thinking):
@@ -35,7 +64,7 @@ def prompt_of(c, s, thinking):
     msgs = [m for m in s["messages"]]
     segs = to_segments(c, {**s, "messages": msgs}, thinking)
     cut = max(i for i, (t, _) in enumerate(segs) if t == "<|im_start|>assistant\n")
-    text = "".join(t for t, _ in segs[:cut + 1])
+    text = "".join(t for t, _ in segs[: cut + 1])
     return text + ("<think>\n" if thinking else "")
 
 
@@ -70,12 +99,19 @@ def run_family(net, tok, c, fn, skill, thinking, cases, limit=160):
         ok = correct(skill, s, text)
         right += ok
         if not ok and len(bad) < 3:
-            bad.append({"prompt": s["messages"][0]["content"][-200:], "want": s["answer"], "got": text[-200:]})
+            bad.append(
+                {
+                    "prompt": s["messages"][0]["content"][-200:],
+                    "want": s["answer"],
+                    "got": text[-200:],
+                }
+            )
     return right, bad
 
 
 def needle_by_length(net, tok, c, cases):
     from gen_skills import needle
+
     out = {}
     for words in (100, 350, 750, 1500):
         right, _ = run_family(net, tok, c, lambda x, w=words: needle(x, w), "needle", False, cases)
@@ -90,12 +126,15 @@ def perplexity(net, tok, path, length=512):
     ids = tok.encode(text, add_special_tokens=False).ids
     total, count = 0.0, 0
     for p in range(0, len(ids) - length, length):
-        row = torch.tensor(ids[p:p + length])[None]
+        row = torch.tensor(ids[p : p + length])[None]
         lp = torch.log_softmax(net.logits(row)[0, :-1], -1)
         total -= lp.gather(1, row[0, 1:, None]).sum().item()
         count += length - 1
-    return {"perplexity": round(math.exp(total / count), 2), "tokens": count,
-            "bits_per_byte": round(total / count / math.log(2) * len(ids) / len(text.encode()), 3)}
+    return {
+        "perplexity": round(math.exp(total / count), 2),
+        "tokens": count,
+        "bits_per_byte": round(total / count / math.log(2) * len(ids) / len(text.encode()), 3),
+    }
 
 
 @torch.no_grad()
@@ -123,14 +162,25 @@ def mtp_acceptance(net, tok, c, src, cases):
                 one, n1 = one + good, n1 + 1
                 if good and mask[t + 3]:
                     both, n2 = both + (int(b[t]) == ids[t + 3]), n2 + 1
-    return {"first": round(one / max(1, n1), 3), "second_given_first": round(both / max(1, n2), 3), "tokens": n1}
+    return {
+        "first": round(one / max(1, n1), 3),
+        "second_given_first": round(both / max(1, n2), 3),
+        "tokens": n1,
+    }
 
 
 def samples(net, tok):
     out = []
     for q in SAMPLES:
-        ids = tok.encode(f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False).ids
-        out.append({"prompt": q, "answer": answer_of(tok.decode(net.generate(ids, 160), skip_special_tokens=False))})
+        ids = tok.encode(
+            f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False
+        ).ids
+        out.append(
+            {
+                "prompt": q,
+                "answer": answer_of(tok.decode(net.generate(ids, 160), skip_special_tokens=False)),
+            }
+        )
     return out
 
 
@@ -152,17 +202,32 @@ def main():
     if opt.samples_only:
         return
     src = Sources(opt.data)
-    c = Ctx("evaluation", test=True, words=corpus.common_words(opt.data), passages=corpus.passages(opt.data, 300, test=True))
+    c = Ctx(
+        "evaluation",
+        test=True,
+        words=corpus.common_words(opt.data),
+        passages=corpus.passages(opt.data, 300, test=True),
+    )
     res["skills"] = {}
     for skill, modes in FAMILIES.items():
         for thinking in modes:
             t0 = time.time()
             right, bad = run_family(net, tok, c, src.fns[skill], skill, thinking, opt.cases)
             key = skill + (" (thinking)" if thinking else "")
-            res["skills"][key] = {"accuracy": round(right / opt.cases, 3), "right": right, "n": opt.cases, "wrong": bad}
+            res["skills"][key] = {
+                "accuracy": round(right / opt.cases, 3),
+                "right": right,
+                "n": opt.cases,
+                "wrong": bad,
+            }
             print(f"{key:24s} {right / opt.cases:.3f}  {time.time() - t0:.0f} s", flush=True)
     right, bad = run_family(net, tok, c, unseen_tool, "tool", False, opt.cases // 2)
-    res["skills"]["tool (invented)"] = {"accuracy": round(right / (opt.cases // 2), 3), "right": right, "n": opt.cases // 2, "wrong": bad}
+    res["skills"]["tool (invented)"] = {
+        "accuracy": round(right / (opt.cases // 2), 3),
+        "right": right,
+        "n": opt.cases // 2,
+        "wrong": bad,
+    }
     res["needle"] = needle_by_length(net, tok, c, max(10, opt.cases // 5))
     res["mtp"] = mtp_acceptance(net, tok, c, src, opt.cases)
     if os.path.exists(opt.heldout):
@@ -177,8 +242,15 @@ def unseen_tool(c):
     """A tool that exists only in this prompt, with names from the held-out pools."""
     spec, user, args, _ = gen_tools.invented(c)
     call = {"name": spec["function"]["name"], "arguments": args}
-    return {"skill": "tool", "answer": json.dumps(call), "tools": [spec],
-            "messages": [{"role": "user", "content": user}, {"role": "assistant", "content": "", "tool_calls": [call]}]}
+    return {
+        "skill": "tool",
+        "answer": json.dumps(call),
+        "tools": [spec],
+        "messages": [
+            {"role": "user", "content": user},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+        ],
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Loads an exported directory into the training model (fp32) and decodes greedily, one token at a time, with caches."""
+"""Loads an exported directory into the training model (fp32) and decodes greedily with caches."""
+
 import os
 
 import torch
@@ -6,7 +7,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import model as model_mod
-from model import Config, Model, norm1, rope, rope_tables
+from model import Config, Model, norm1, rope_tables
 
 
 def from_hf(tensors, cfg):
@@ -27,7 +28,9 @@ def from_hf(tensors, cfg):
             state[name] = t
     for base, g in experts.items():
         pick = {k: torch.stack([v[e] for e in range(len(v))]) for k, v in g.items()}
-        state[base + ".mlp.experts.gate_up_proj"] = torch.cat([pick["gate_proj"], pick["up_proj"]], 1)
+        state[base + ".mlp.experts.gate_up_proj"] = torch.cat(
+            [pick["gate_proj"], pick["up_proj"]], 1
+        )
         state[base + ".mlp.experts.down_proj"] = pick["down_proj"]
     return state
 
@@ -44,9 +47,9 @@ def load_model(path):
 class Infer:
     def __init__(self, net, cfg):
         self.net, self.cfg = net, cfg
-        self.stop = {cfg.vocab_size - 26, cfg.vocab_size - 24}          # endoftext, im_end
+        self.stop = {cfg.vocab_size - 26, cfg.vocab_size - 24}  # endoftext, im_end
 
-    # ---- whole sequences -----------------------------------------------------------------------------------------
+    # ---- whole sequences ----
     def masks(self, length):
         doc = torch.zeros(1, length, dtype=torch.long)
         return self.net.masks(doc, torch.arange(length)[None])
@@ -64,7 +67,7 @@ class Infer:
         nxt = torch.cat([ids[:, 1:], ids[:, -1:]], 1)
         return self.net.mtp.step1(self.net.embed(nxt), hid, self.masks(ids.shape[1]), [])[0]
 
-    # ---- batched greedy decoding by re-running prefixes in groups of equal length is slow; use caches instead --------
+    # ---- token by token, with caches --------
     @torch.no_grad()
     def generate(self, ids, limit):
         cache = [{} for _ in self.net.model.layers]
@@ -75,7 +78,11 @@ class Infer:
             cos, sin = rope_tables(torch.arange(pos, pos + len(chunk))[None], self.cfg)
             for blk, c in zip(self.net.model.layers, cache):
                 h = norm1(x, blk.input_layernorm.weight, blk.eps)
-                y = self.attention(blk.self_attn, h, c, cos, sin) if blk.full else self.delta(blk.linear_attn, h, c)
+                y = (
+                    self.attention(blk.self_attn, h, c, cos, sin)
+                    if blk.full
+                    else self.delta(blk.linear_attn, h, c)
+                )
                 x = x + y
                 h = norm1(x, blk.post_attention_layernorm.weight, blk.eps)
                 x = x + self.moe(blk.mlp, h)
@@ -95,7 +102,7 @@ class Infer:
         v = torch.cat([c["v"], v], 1) if "v" in c else v
         c["k"], c["v"] = k, v
         t, s, n, d = q.shape[1], k.shape[1], q.shape[2], q.shape[3]
-        att = torch.einsum("tnd,sd->nts", q[0], k[0, :, 0]) / d ** 0.5
+        att = torch.einsum("tnd,sd->nts", q[0], k[0, :, 0]) / d**0.5
         att = att.masked_fill(torch.ones(t, s, dtype=torch.bool).triu(s - t + 1), -1e30).softmax(-1)
         o = torch.einsum("nts,sd->tnd", att, v[0, :, 0]).reshape(t, n * d)
         return m.o_proj(o * torch.sigmoid(gate[0]))
@@ -107,7 +114,10 @@ class Infer:
         full = torch.cat([hist, y], 1)
         c["x"] = full[:, -3:]
         one = torch.ones(1, full.shape[1], 1)
-        q, k, v, z = (x[0, 3:] for x in model_mod.conv_split(full, m.conv1d.weight, one, one, one, nk, nv, dk, dv))
+        q, k, v, z = (
+            x[0, 3:]
+            for x in model_mod.conv_split(full, m.conv1d.weight, one, one, one, nk, nv, dk, dv)
+        )
         beta, g = model_mod.gates((h @ m.in_proj_ba.weight.T)[None], m.A_log, m.dt_bias, nk, nv)
         state = c.get("s", torch.zeros(nv, dk, dv))
         outs = []
@@ -117,7 +127,11 @@ class Infer:
             state = state + k[t][:, :, None] * err[:, None]
             outs.append(torch.einsum("hkv,hk->hv", state, q[t]))
         c["s"] = state
-        return m.out_proj(model_mod.gated_norm(torch.stack(outs)[None], z[None], m.norm.weight, self.cfg.rms_norm_eps)[0])
+        return m.out_proj(
+            model_mod.gated_norm(
+                torch.stack(outs)[None], z[None], m.norm.weight, self.cfg.rms_norm_eps
+            )[0]
+        )
 
     def moe(self, m, h):
         p = torch.softmax(h @ m.gate.weight.T, -1)

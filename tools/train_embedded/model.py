@@ -1,8 +1,10 @@
-"""Qwen3-Next in plain PyTorch, for training on a CPU: Gated DeltaNet, gated attention, MoE and an MTP head.
+"""Qwen3-Next in plain PyTorch, for training on a CPU: DeltaNet, gated attention, MoE, MTP head.
 
-Parameters carry Hugging Face names (the experts are stacked; export.py splits them).  GEMMs run in bf16 with
-fp32 master weights, everything else in fp32.  Rows may hold several packed documents: nothing crosses a boundary.
+Parameters carry Hugging Face names (the experts are stacked; export.py splits them).  GEMMs run in
+bf16 with fp32 master weights, everything else in fp32.  Rows may hold several packed documents:
+nothing crosses a boundary.
 """
+
 import dataclasses
 import json
 import math
@@ -72,7 +74,7 @@ def l2norm(x):
 def rope(x, cos, sin):
     """x [B,T,heads,d]; the first 2*half dims rotate in halves, the rest passes."""
     half = cos.shape[-1]
-    a, b, rest = x[..., :half], x[..., half:2 * half], x[..., 2 * half:]
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 
 
@@ -127,10 +129,14 @@ def conv_split(y, w, s1, s2, s3, nk, nv, dk, dv):
         out = out + F.pad(u, (0, 0, j, 0))[:, :length] * s * c[:, 3 - j]
     out = F.silu(out)
     q, k, v = out.split([nk * dk, nk * dk, nv * dv], -1)
-    q = l2norm(q.view(bsz, length, nk, dk)) * dk ** -0.5
+    q = l2norm(q.view(bsz, length, nk, dk)) * dk**-0.5
     k = l2norm(k.view(bsz, length, nk, dk))
-    return (q.repeat_interleave(r, 2), k.repeat_interleave(r, 2), v.view(bsz, length, nv, dv),
-            z.reshape(bsz, length, nv, dv))
+    return (
+        q.repeat_interleave(r, 2),
+        k.repeat_interleave(r, 2),
+        v.view(bsz, length, nv, dv),
+        z.reshape(bsz, length, nv, dv),
+    )
 
 
 def gates(ba, a_log, dt_bias, nk, nv):
@@ -151,7 +157,7 @@ def attend(q, k, v, mask):
     bsz, length, n, d = q.shape
     q = q.transpose(1, 2).reshape(bsz, n * length, d)
     k, v = k[:, :, 0], v[:, :, 0]
-    s = torch.bmm(low(q * d ** -0.5), low(k).transpose(1, 2)).float()
+    s = torch.bmm(low(q * d**-0.5), low(k).transpose(1, 2)).float()
     p = low(torch.softmax(s.view(bsz, n, length, length) + mask, -1))
     o = torch.bmm(p.view(bsz, n * length, length), low(v)).float()
     return o.view(bsz, n, length, d).transpose(1, 2).reshape(bsz, length, n * d)
@@ -180,8 +186,12 @@ class DeltaNet(nn.Module):
     def __init__(self, c):
         super().__init__()
         self.c = c
-        nk, nv, dk, dv = self.dims = (c.linear_num_key_heads, c.linear_num_value_heads,
-                                      c.linear_key_head_dim, c.linear_value_head_dim)
+        nk, nv, dk, dv = self.dims = (
+            c.linear_num_key_heads,
+            c.linear_num_value_heads,
+            c.linear_key_head_dim,
+            c.linear_value_head_dim,
+        )
         h = c.hidden_size
         self.in_proj_qkvz = Lin(h, 2 * nk * dk + 2 * nv * dv)
         self.in_proj_ba = Lin(h, 2 * nv)
@@ -195,8 +205,17 @@ class DeltaNet(nn.Module):
 
     def forward(self, x, m):
         nk, nv, dk, dv = self.dims
-        q, k, v, z = conv_split(self.in_proj_qkvz(x), self.conv1d.weight, m["shift1"], m["shift2"],
-                                m["shift3"], nk, nv, dk, dv)
+        q, k, v, z = conv_split(
+            self.in_proj_qkvz(x),
+            self.conv1d.weight,
+            m["shift1"],
+            m["shift2"],
+            m["shift3"],
+            nk,
+            nv,
+            dk,
+            dv,
+        )
         beta, g = gates(F.linear(x, self.in_proj_ba.weight), self.A_log, self.dt_bias, nk, nv)
         o = gated_delta(q, k, v, g, beta, m, self.c.chunk)
         return self.out_proj(gated_norm(o, z, self.norm.weight, self.c.rms_norm_eps))
@@ -213,9 +232,19 @@ class Attention(nn.Module):
 
     def project(self, x, cos, sin):
         c = self.c
-        return qkv_rope(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.q_norm.weight,
-                        self.k_norm.weight, cos, sin, c.num_attention_heads,
-                        c.num_key_value_heads, c.head_dim, c.rms_norm_eps)
+        return qkv_rope(
+            self.q_proj(x),
+            self.k_proj(x),
+            self.v_proj(x),
+            self.q_norm.weight,
+            self.k_norm.weight,
+            cos,
+            sin,
+            c.num_attention_heads,
+            c.num_key_value_heads,
+            c.head_dim,
+            c.rms_norm_eps,
+        )
 
     def forward(self, x, m):
         q, k, v, gate = self.project(x, m["cos"], m["sin"])
@@ -227,8 +256,12 @@ class Moe(nn.Module):
     def __init__(self, c):
         super().__init__()
         self.c = c
-        h, e, i, s = (c.hidden_size, c.num_experts, c.moe_intermediate_size,
-                      c.shared_expert_intermediate_size)
+        h, e, i, s = (
+            c.hidden_size,
+            c.num_experts,
+            c.moe_intermediate_size,
+            c.shared_expert_intermediate_size,
+        )
         std = 0.02 / math.sqrt(2 * c.num_hidden_layers)
         self.gate = Lin(h, e)
         self.gate.weight.data = F.normalize(self.gate.weight.data, dim=1) * 0.32
@@ -244,8 +277,9 @@ class Moe(nn.Module):
         c = self.c
         flat = x.reshape(-1, x.shape[-1])
         p, top, idx = route(F.linear(flat, self.gate.weight), c.num_experts_per_tok)
-        y = GroupedExperts.apply(low(flat), top, idx, low(self.experts.gate_up_proj),
-                                 low(self.experts.down_proj))
+        y = GroupedExperts.apply(
+            low(flat), top, idx, low(self.experts.gate_up_proj), low(self.experts.down_proj)
+        )
         with torch.no_grad():
             load = torch.bincount(idx.reshape(-1), minlength=c.num_experts).float() / idx.numel()
         stats.append((load, c.num_experts * (load * p.mean(0)).sum()))
@@ -290,7 +324,7 @@ class Mtp(nn.Module):
         return norm1(x, self.norm.weight, self.c.rms_norm_eps)
 
     def step1(self, emb, hid, m, stats):
-        """emb = embedding of the next token.  Returns the normed output and this step's keys and values."""
+        """emb = embedding of the next token.  Returns the normed output and the keys and values."""
         blk = self.layers[0]
         x = self.fuse(emb, hid)
         h = norm1(x, blk.input_layernorm.weight, blk.eps)
@@ -301,15 +335,15 @@ class Mtp(nn.Module):
         return self.out(x), k, v
 
     def step2(self, emb, hid, k1, v1, m, stats):
-        """Second draft step: sees the keys of step 1 up to its own row, and its own key (position + 1)."""
+        """Second draft: sees the keys of step 1 up to its row, and its own key (position + 1)."""
         blk = self.layers[0]
         x = self.fuse(emb, hid)
         h = norm1(x, blk.input_layernorm.weight, blk.eps)
         q, k, v, gate = blk.self_attn.project(h, m["cos2"], m["sin2"])
         bsz, length, n, d = q.shape
-        qs = q.transpose(1, 2).reshape(bsz, n * length, d) * d ** -0.5
+        qs = q.transpose(1, 2).reshape(bsz, n * length, d) * d**-0.5
         s = torch.bmm(qs, k1[:, :, 0].transpose(1, 2)).view(bsz, n, length, length) + m["attn"]
-        own = ((q * k).sum(-1) * d ** -0.5).transpose(1, 2)[..., None]
+        own = ((q * k).sum(-1) * d**-0.5).transpose(1, 2)[..., None]
         p = torch.softmax(torch.cat([s, own], -1), -1)
         o = torch.bmm(p[..., :length].reshape(bsz, n * length, length), v1[:, :, 0])
         o = o.view(bsz, n, length, d) + p[..., length:] * v.transpose(1, 2)
@@ -327,7 +361,8 @@ class Model(nn.Module):
         self.model.embed_tokens = nn.Module()
         self.model.embed_tokens.weight = matrix(c.vocab_size, c.hidden_size)
         self.model.layers = nn.ModuleList(
-            [Block(c, (i + 1) % c.full_attention_interval == 0) for i in range(c.num_hidden_layers)])
+            [Block(c, (i + 1) % c.full_attention_interval == 0) for i in range(c.num_hidden_layers)]
+        )
         self.model.norm = Rms(c.hidden_size)
         self.lm_head = Lin(c.hidden_size, c.vocab_size)
         self.mtp = Mtp(c)

@@ -1,4 +1,5 @@
 """Routed experts: tokens are grouped by expert with a stable sort, one GEMM pair per expert."""
+
 import torch
 
 
@@ -24,14 +25,14 @@ class GroupedExperts(torch.autograd.Function):
         pos = 0
         for e, c in enumerate(counts):
             if c:
-                torch.mm(xs[pos:pos + c], w1[e].t(), out=ab[pos:pos + c])
+                torch.mm(xs[pos : pos + c], w1[e].t(), out=ab[pos : pos + c])
             pos += c
         a, b = ab.float().chunk(2, -1)
         h = (torch.nn.functional.silu(a) * b).to(x.dtype)
         pos = 0
         for e, c in enumerate(counts):
             if c:
-                torch.mm(h[pos:pos + c], w2[e].t(), out=ys[pos:pos + c])
+                torch.mm(h[pos : pos + c], w2[e].t(), out=ys[pos : pos + c])
             pos += c
         inv = torch.empty_like(order)
         inv[order] = torch.arange(order.numel())

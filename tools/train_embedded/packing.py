@@ -1,4 +1,5 @@
-"""Fills rows of T tokens with documents.  A batch is a pure function of (seed, step): nothing to save or restore."""
+"""Fills rows of T tokens with documents.  A batch is a pure function of (seed, step)."""
+
 import os
 
 import numpy as np
@@ -10,7 +11,7 @@ from sources import MIX, TEXT_SHARE, Sources, to_segments
 
 
 class BookTokens:
-    """All training books as one token array with the starts of paragraphs; cached next to the checkpoint."""
+    """All training books as one token array with the starts of paragraphs; cached on disk."""
 
     def __init__(self, tok, data, cache):
         path = os.path.join(cache, "books.npz")
@@ -21,14 +22,16 @@ class BookTokens:
                 for enc in tok.encode_batch([p + "\n\n" for p in paras if p.strip()]):
                     starts.append(len(ids))
                     ids.extend(enc.ids)
-            np.savez(path, ids=np.array(ids, dtype=np.uint16), starts=np.array(starts, dtype=np.int64))
+            np.savez(
+                path, ids=np.array(ids, dtype=np.uint16), starts=np.array(starts, dtype=np.int64)
+            )
         z = np.load(path)
         self.ids, self.starts = z["ids"], z["starts"]
 
     def excerpt(self, rng, n):
         s = int(self.starts[rng.randrange(len(self.starts))])
         s = min(s, len(self.ids) - n)
-        return self.ids[s:s + n].astype(np.int64).tolist()
+        return self.ids[s : s + n].astype(np.int64).tolist()
 
 
 class Packer:
@@ -48,9 +51,12 @@ class Packer:
 
     def _lengths(self):
         c = self.ctx("lengths")
-        return {n: np.mean([len(self.encode(c, self.src.fns[n](c))[0]) for _ in range(40)]) for n in self.mix}
+        return {
+            n: np.mean([len(self.encode(c, self.src.fns[n](c))[0]) for _ in range(40)])
+            for n in self.mix
+        }
 
-    def encode(self, c, s, limit=10 ** 9):
+    def encode(self, c, s, limit=10**9):
         """-> token ids and target weights; long dialogues are cut after an assistant turn."""
         ids, wts = [], []
         for text, target in to_segments(c, s):
@@ -67,7 +73,13 @@ class Packer:
     def row(self, c, length):
         names = list(self.mix)
         probs = [self.mix[n] / self.mean[n] for n in names]
-        text_p = self.text_share * sum(self.mix.values()) / max(1e-6, 1 - self.text_share) / 200 / sum(probs)
+        text_p = (
+            self.text_share
+            * sum(self.mix.values())
+            / max(1e-6, 1 - self.text_share)
+            / 200
+            / sum(probs)
+        )
         docs, used, misses = [], 0, 0
         while misses < 3 and length - used > 40:
             room = length - used
@@ -87,7 +99,7 @@ class Packer:
         return docs
 
     def batch(self, step, rows, length):
-        """-> ids, doc, pos [rows, length] int64 and weights [rows, length]: weight of predicting ids[t] (0 at starts)."""
+        """-> ids, doc, pos [rows, length] and weights of predicting ids[t] (0 at starts)."""
         c = self.ctx(f"{self.seed}/{step}")
         ids, doc, pos, wts = [], [], [], []
         for _ in range(rows):

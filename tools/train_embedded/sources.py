@@ -1,4 +1,5 @@
-"""Everything that can be sampled for training: skills, tools, chat, stories, dialogues; and the mix of a phase."""
+"""Everything that can be sampled for training, and the mix."""
+
 import json
 
 import corpus
@@ -13,25 +14,66 @@ except ImportError:
 
 
 # share of the tokens per source; book text fills the rest of each row
-MIX = {"arith": 9, "wordprob": 7, "needle": 7, "jslookup": 3, "extract": 5, "reading": 6, "track": 5, "vartrack": 3,
-       "listop": 4, "tool": 16, "chat": 22, "facts": 9, "story": 8, "ccby": 4, "sgd": 5}
+MIX = {
+    "arith": 9,
+    "wordprob": 7,
+    "needle": 7,
+    "jslookup": 3,
+    "extract": 5,
+    "reading": 6,
+    "track": 5,
+    "vartrack": 3,
+    "listop": 4,
+    "tool": 16,
+    "chat": 22,
+    "facts": 9,
+    "story": 8,
+    "ccby": 4,
+    "sgd": 5,
+}
 TEXT_SHARE = 0.22
-THINK_SHARE = {"arith": 0.5, "wordprob": 0.5, "track": 0.5, "vartrack": 0.5, "chat": 0.06, "facts": 0.05,
-               "tool": 0.05, "reading": 0.05, "extract": 0.05, "listop": 0.05, "jslookup": 0.05, "needle": 0.05}
-SYSTEMS = ["You are a helpful assistant.", "You are Headgate nano, a small language model.", "Answer briefly.",
-           "You are a friendly assistant.", "Be kind and clear.", "You are a helpful AI assistant. Answer in English."]
+THINK_SHARE = {
+    "arith": 0.5,
+    "wordprob": 0.5,
+    "track": 0.5,
+    "vartrack": 0.5,
+    "chat": 0.06,
+    "facts": 0.05,
+    "tool": 0.05,
+    "reading": 0.05,
+    "extract": 0.05,
+    "listop": 0.05,
+    "jslookup": 0.05,
+    "needle": 0.05,
+}
+SYSTEMS = [
+    "You are a helpful assistant.",
+    "You are Headgate nano, a small language model.",
+    "Answer briefly.",
+    "You are a friendly assistant.",
+    "Be kind and clear.",
+    "You are a helpful AI assistant. Answer in English.",
+]
 
 
 def short_thought(c, sample):
     """Reasoning for families that have none of their own."""
-    return c.rng.choice({
-        "needle": ["I look for the sentence that names it.", "I search the text."],
-        "jslookup": ["I look up the key.", "I find the key in the JSON."],
-        "extract": ["I find each field in the text.", "I read the text and fill in the fields."],
-        "reading": ["The answer is in the text.", "I read the text."],
-        "listop": ["I go through the list.", "I look at the items."],
-        "tool": ["I can use a tool for this.", "This needs a function call."],
-    }.get(sample["skill"], ["This is a simple question.", "I answer in a few words.", "I know what to say."]))
+    return c.rng.choice(
+        {
+            "needle": ["I look for the sentence that names it.", "I search the text."],
+            "jslookup": ["I look up the key.", "I find the key in the JSON."],
+            "extract": [
+                "I find each field in the text.",
+                "I read the text and fill in the fields.",
+            ],
+            "reading": ["The answer is in the text.", "I read the text."],
+            "listop": ["I go through the list.", "I look at the items."],
+            "tool": ["I can use a tool for this.", "This needs a function call."],
+        }.get(
+            sample["skill"],
+            ["This is a simple question.", "I answer in a few words.", "I know what to say."],
+        )
+    )
 
 
 def to_segments(c, s, thinking=None):
@@ -72,14 +114,31 @@ class Sources:
     def ccby(self, c):
         d = c.rng.choice(self.stories)
         title = d["title"].strip()
-        q = c.rng.choice([f"Tell me the story \"{title}\".", f"Do you know the story {title}?", f"Please tell me {title}.",
-                          f"Tell me a story called {title}.", f"Write a story with the title \"{title}\"."])
-        return {"skill": "ccby", "answer": "", "messages": [{"role": "user", "content": q},
-                                                           {"role": "assistant", "content": d["text"].strip()}]}
+        q = c.rng.choice(
+            [
+                f'Tell me the story "{title}".',
+                f"Do you know the story {title}?",
+                f"Please tell me {title}.",
+                f"Tell me a story called {title}.",
+                f'Write a story with the title "{title}".',
+            ]
+        )
+        return {
+            "skill": "ccby",
+            "answer": "",
+            "messages": [
+                {"role": "user", "content": q},
+                {"role": "assistant", "content": d["text"].strip()},
+            ],
+        }
 
     def sgd(self, c):
         d = c.rng.choice(self.dialogs)
-        tools = [{"type": "function", "function": f} for s in d["services"][:1] for f in self.tools.get(s, [])]
+        tools = [
+            {"type": "function", "function": f}
+            for s in d["services"][:1]
+            for f in self.tools.get(s, [])
+        ]
         c.rng.shuffle(tools)
         msgs = []
         for m in d["messages"]:
