@@ -142,8 +142,9 @@ class Tokenizer::Builder {
       const std::string_view left = merge.substr(0, space);
       const std::string_view right = merge.substr(space + 1);
       both.assign(left).append(right);
-      if (!data_->rules.add(merge_part(rank, left), merge_part(rank, right),
-                            merge_part(rank, both))) {
+      const int32_t left_id = merge_part(rank, left);
+      const int32_t right_id = merge_part(rank, right);
+      if (!data_->rules.add(left_id, right_id, merge_part(rank, both))) {
         refuse("merge {} (\"{}\") appears twice", rank, merge);
       }
     }
