@@ -29,7 +29,7 @@ enum class GgufType : uint32_t {
   kF64 = 12
 };
 
-struct GgufValue;
+std::string_view gguf_type_name(GgufType type);  // "u32", "string"
 
 // An array keeps its element type, also when empty. Integers and bools are widened to int64 (u64
 // above 2^63 - 1 is kept bit for bit in the int64), f32 to double.
@@ -67,10 +67,18 @@ class GgufMetadata {
   void set_f32(std::string_view key, double value);
   void set_bool(std::string_view key, bool value);
   void set_text(std::string_view key, std::string value);
+  void set_texts(std::string_view key, std::vector<std::string> values);
+  void set_integers(std::string_view key, GgufType element, std::vector<int64_t> values);
 
  private:
   std::vector<std::pair<std::string, GgufValue>> entries_;
   std::map<std::string, size_t, std::less<>> index_;
 };
+
+// Default of the key general.alignment.
+inline constexpr int64_t kGgufAlignment = 32;
+
+// The name of a tensor type number for messages: "IQ2_XXS (16)", "unknown (77)".
+std::string ggml_type_label(int64_t ggml_type);
 
 }  // namespace headgate

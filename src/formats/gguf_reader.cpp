@@ -1,8 +1,10 @@
-// The GGUF container: header, typed key-value pairs, tensor list, aligned data section.
+// A bounds-checked GGUF parser.
 #include "formats/gguf_reader.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -10,55 +12,16 @@
 namespace headgate {
 namespace {
 
-constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
-constexpr int kMaxDims = 4;
+static_assert(std::endian::native == std::endian::little, "GGUF fields are read as they lie");
+
+// Smallest encodings: what a count is checked against before anything is reserved.
+constexpr uint64_t kMinEntryBytes = 8 + 4 + 1;
+constexpr uint64_t kMinTensorBytes = 8 + 4 + 4 + 8;
 constexpr int kMaxArrayDepth = 4;
-constexpr uint64_t kMaxNameBytes = 65535;
+constexpr uint32_t kMaxDimensions = 4;
+constexpr int64_t kMaxAlignment = 1 << 20;
 
-// A cursor over the file that refuses to pass its end.
-class Cursor {
- public:
-  Cursor(std::span<const std::byte> bytes, const std::string& path) : bytes_(bytes), path_(path) {}
-
-  uint64_t left() const { return bytes_.size() - position_; }
-  uint64_t position() const { return position_; }
-
-  template <typename T>
-  T take(std::string_view what) {
-    need(sizeof(T), what);
-    T value;
-    std::memcpy(&value, bytes_.data() + position_, sizeof(T));
-    position_ += sizeof(T);
-    return value;
-  }
-
-  std::string take_string(std::string_view what, uint64_t limit) {
-    const auto length = take<uint64_t>(what);
-    if (length > limit) {
-      fail(ErrorCode::kInvalidFile, "{}: {}: string of {} bytes, expected at most {}", path_, what,
-           length, limit);
-    }
-    need(length, what);
-    std::string text(reinterpret_cast<const char*>(bytes_.data()) + position_, length);
-    position_ += length;
-    return text;
-  }
-
-  void need(uint64_t bytes, std::string_view what) const {
-    if (bytes > left()) {
-      fail(ErrorCode::kInvalidFile, "{}: {} at byte {}: file ends after {} more bytes, expected {}",
-           path_, what, position_, left(), bytes);
-    }
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::span<const std::byte> bytes_;
-  const std::string& path_;
-  uint64_t position_ = 0;
-};
-
-uint64_t element_bytes(GgufType type) {
+int64_t encoded_size(GgufType type) {
   switch (type) {
     case GgufType::kU8:
     case GgufType::kI8:
@@ -74,201 +37,274 @@ uint64_t element_bytes(GgufType type) {
     case GgufType::kU64:
     case GgufType::kI64:
     case GgufType::kF64:
-      return 8;
     case GgufType::kString:
       return 8;
     case GgufType::kArray:
       return 12;
   }
-  return 0;
+  return 1;
 }
 
-int64_t take_integer(Cursor& in, GgufType type, std::string_view key) {
-  switch (type) {
-    case GgufType::kU8:
-      return in.take<uint8_t>(key);
-    case GgufType::kI8:
-      return in.take<int8_t>(key);
-    case GgufType::kBool:
-      return in.take<uint8_t>(key);
-    case GgufType::kU16:
-      return in.take<uint16_t>(key);
-    case GgufType::kI16:
-      return in.take<int16_t>(key);
-    case GgufType::kU32:
-      return in.take<uint32_t>(key);
-    case GgufType::kI32:
-      return in.take<int32_t>(key);
-    default:
-      return in.take<int64_t>(key);
+// Walks the header; every read is checked against the bytes that are left.
+class Cursor {
+ public:
+  Cursor(std::span<const std::byte> bytes, const std::string& path) : bytes_(bytes), path_(path) {}
+
+  uint64_t left() const { return bytes_.size() - position_; }
+  int64_t position() const { return static_cast<int64_t>(position_); }
+  const std::string& path() const { return path_; }
+
+  template <typename T>
+  T read(std::string_view what) {
+    if (left() < sizeof(T)) truncated(what, sizeof(T));
+    T value;
+    std::memcpy(&value, bytes_.data() + position_, sizeof(T));
+    position_ += sizeof(T);
+    return value;
   }
-}
 
-double take_float(Cursor& in, GgufType type, std::string_view key) {
-  return type == GgufType::kF32 ? static_cast<double>(in.take<float>(key)) : in.take<double>(key);
-}
+  std::string_view text(std::string_view what) {
+    const auto length = read<uint64_t>(what);
+    if (length > left()) truncated(what, length);
+    const std::string_view view(reinterpret_cast<const char*>(bytes_.data() + position_),
+                                static_cast<size_t>(length));
+    position_ += static_cast<size_t>(length);
+    if (!is_valid_utf8(view)) {
+      fail(ErrorCode::kInvalidFile, "{}: {}: found invalid UTF-8, expected UTF-8 text", path_,
+           what);
+    }
+    return view;
+  }
 
-GgufType take_type(Cursor& in, std::string_view key) {
-  const auto type = in.take<uint32_t>(key);
+  // Checks a number of items of at least `item_bytes` each against the rest of the file.
+  void check_count(uint64_t count, uint64_t item_bytes, std::string_view what) const {
+    if (count > left() / item_bytes) {
+      fail(ErrorCode::kInvalidFile, "{}: {}: count {}, expected at most {} in the {} bytes left",
+           path_, what, count, left() / item_bytes, left());
+    }
+  }
+
+ private:
+  [[noreturn]] void truncated(std::string_view what, uint64_t needed) const {
+    fail(ErrorCode::kInvalidFile, "{}: {}: {} bytes left at byte {}, expected {}", path_, what,
+         left(), position_, needed);
+  }
+
+  std::span<const std::byte> bytes_;
+  const std::string& path_;
+  size_t position_ = 0;
+};
+
+GgufType read_type(Cursor& in, std::string_view what) {
+  const auto type = in.read<uint32_t>(what);
   if (type > static_cast<uint32_t>(GgufType::kF64)) {
-    fail(ErrorCode::kInvalidFile, "{}: key {}: value type {}, expected 0 to 12", in.path(), key,
-         type);
+    fail(ErrorCode::kInvalidFile, "{}: {}: value type {}, expected 0 to 12", in.path(), what, type);
   }
   return static_cast<GgufType>(type);
 }
 
-GgufArray take_array(Cursor& in, std::string_view key, int depth) {
+int64_t read_integer(Cursor& in, GgufType type, std::string_view what) {
+  switch (type) {
+    case GgufType::kU8:
+      return in.read<uint8_t>(what);
+    case GgufType::kI8:
+      return in.read<int8_t>(what);
+    case GgufType::kU16:
+      return in.read<uint16_t>(what);
+    case GgufType::kI16:
+      return in.read<int16_t>(what);
+    case GgufType::kU32:
+      return in.read<uint32_t>(what);
+    case GgufType::kI32:
+      return in.read<int32_t>(what);
+    case GgufType::kBool: {
+      const auto value = in.read<uint8_t>(what);
+      if (value > 1) {
+        fail(ErrorCode::kInvalidFile, "{}: {}: bool {}, expected 0 or 1", in.path(), what, value);
+      }
+      return value;
+    }
+    default:
+      return in.read<int64_t>(what);
+  }
+}
+
+double read_real(Cursor& in, GgufType type, std::string_view what) {
+  return type == GgufType::kF32 ? static_cast<double>(in.read<float>(what)) : in.read<double>(what);
+}
+
+bool is_real(GgufType type) { return type == GgufType::kF32 || type == GgufType::kF64; }
+
+template <typename T, typename Read>
+std::vector<T> read_items(uint64_t count, Read read_one) {
+  std::vector<T> items;
+  items.reserve(static_cast<size_t>(count));
+  for (uint64_t i = 0; i < count; ++i) items.push_back(read_one());
+  return items;
+}
+
+GgufArray read_array(Cursor& in, std::string_view what, int depth) {
   if (depth > kMaxArrayDepth) {
-    fail(ErrorCode::kInvalidFile, "{}: key {}: arrays nested deeper than {}", in.path(), key,
+    fail(ErrorCode::kInvalidFile, "{}: {}: arrays nested deeper than {}", in.path(), what,
          kMaxArrayDepth);
   }
   GgufArray array;
-  array.element = take_type(in, key);
-  const auto count = in.take<uint64_t>(key);
-  if (count > in.left() / element_bytes(array.element)) {
-    fail(ErrorCode::kInvalidFile, "{}: key {}: array of {} items, file has {} bytes left",
-         in.path(), key, count, in.left());
-  }
-  if (array.element == GgufType::kString) {
-    std::vector<std::string> items;
-    for (uint64_t i = 0; i < count; ++i) items.push_back(in.take_string(key, in.left()));
-    array.items = std::move(items);
-  } else if (array.element == GgufType::kArray) {
-    std::vector<GgufArray> items;
-    for (uint64_t i = 0; i < count; ++i) items.push_back(take_array(in, key, depth + 1));
-    array.items = std::move(items);
-  } else if (array.element == GgufType::kF32 || array.element == GgufType::kF64) {
-    std::vector<double> items;
-    for (uint64_t i = 0; i < count; ++i) items.push_back(take_float(in, array.element, key));
-    array.items = std::move(items);
+  array.element = read_type(in, what);
+  const auto count = in.read<uint64_t>(what);
+  in.check_count(count, static_cast<uint64_t>(encoded_size(array.element)), what);
+  const GgufType type = array.element;
+  if (type == GgufType::kString) {
+    array.items = read_items<std::string>(count, [&] { return std::string(in.text(what)); });
+  } else if (type == GgufType::kArray) {
+    array.items = read_items<GgufArray>(count, [&] { return read_array(in, what, depth + 1); });
+  } else if (is_real(type)) {
+    array.items = read_items<double>(count, [&] { return read_real(in, type, what); });
   } else {
-    std::vector<int64_t> items;
-    for (uint64_t i = 0; i < count; ++i) items.push_back(take_integer(in, array.element, key));
-    array.items = std::move(items);
+    array.items = read_items<int64_t>(count, [&] { return read_integer(in, type, what); });
   }
   return array;
 }
 
-GgufValue take_value(Cursor& in, std::string_view key) {
+GgufValue read_value(Cursor& in, std::string_view what) {
   GgufValue value;
-  value.type = take_type(in, key);
-  switch (value.type) {
-    case GgufType::kString:
-      value.value = in.take_string(key, in.left());
-      break;
-    case GgufType::kArray:
-      value.value = take_array(in, key, 1);
-      break;
-    case GgufType::kF32:
-    case GgufType::kF64:
-      value.value = take_float(in, value.type, key);
-      break;
-    default:
-      value.value = take_integer(in, value.type, key);
+  value.type = read_type(in, what);
+  if (value.type == GgufType::kString) {
+    value.value = std::string(in.text(what));
+  } else if (value.type == GgufType::kArray) {
+    value.value = read_array(in, what, 1);
+  } else if (is_real(value.type)) {
+    value.value = read_real(in, value.type, what);
+  } else {
+    value.value = read_integer(in, value.type, what);
   }
   return value;
 }
 
-GgufMetadata take_metadata(Cursor& in, uint64_t count) {
-  GgufMetadata metadata;
+void read_metadata(Cursor& in, uint64_t count, GgufMetadata& metadata) {
   for (uint64_t i = 0; i < count; ++i) {
-    const std::string key = in.take_string("metadata key", kMaxNameBytes);
-    if (key.empty() || !is_valid_utf8(key)) {
-      fail(ErrorCode::kInvalidFile, "{}: metadata key {}: found an empty or invalid UTF-8 name",
-           in.path(), i);
+    const std::string key(in.text("metadata key"));
+    if (metadata.find(key) != nullptr) {
+      fail(ErrorCode::kInvalidFile, "{}: metadata key {}: found twice, expected once", in.path(),
+           key);
     }
-    if (metadata.find(key) != nullptr)
-      fail(ErrorCode::kInvalidFile, "{}: key {} appears twice", in.path(), key);
-    metadata.set(key, take_value(in, key));
+    metadata.set(key, read_value(in, key));
   }
-  return metadata;
 }
 
-TensorEntry take_tensor(Cursor& in, int32_t file) {
+int64_t read_alignment(const GgufMetadata& metadata, const std::string& path) {
+  const GgufValue* value = metadata.find("general.alignment");
+  if (value == nullptr) return kGgufAlignment;
+  const auto* number = std::get_if<int64_t>(&value->value);
+  if (number == nullptr || value->type != GgufType::kU32 || *number < 1 ||
+      *number > kMaxAlignment || !std::has_single_bit(static_cast<uint64_t>(*number))) {
+    fail(ErrorCode::kInvalidFile,
+         "{}: metadata key general.alignment: {}, expected u32, a power of two up to {}", path,
+         number == nullptr ? std::string(gguf_type_name(value->type)) : std::to_string(*number),
+         kMaxAlignment);
+  }
+  return *number;
+}
+
+DType read_tensor_type(Cursor& in, const std::string& where) {
+  const auto number = in.read<uint32_t>(where);
+  const std::optional<DType> type = dtype_from_ggml(number);
+  if (!type) {
+    fail(ErrorCode::kUnsupported,
+         "{}: tensor type {}, expected one of F32 F16 BF16 F64 I8 I16 I32 I64 Q4_0 Q4_1 Q5_0 Q5_1 "
+         "Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4",
+         where, ggml_type_label(number));
+  }
+  return *type;
+}
+
+// Reads one tensor's description; `offset` stays relative to the data section.
+TensorEntry read_tensor_info(Cursor& in, int32_t file, int64_t alignment) {
   TensorEntry entry;
   entry.file = file;
-  entry.name = in.take_string("tensor name", kMaxNameBytes);
-  if (entry.name.empty() || !is_valid_utf8(entry.name)) {
-    fail(ErrorCode::kInvalidFile, "{}: a tensor name at byte {} is empty or invalid UTF-8",
-         in.path(), in.position());
+  entry.name = std::string(in.text("tensor name"));
+  const std::string where = fmt::format("{}: tensor {}", in.path(), entry.name);
+  const auto dimensions = in.read<uint32_t>(where);
+  if (dimensions > kMaxDimensions) {
+    fail(ErrorCode::kInvalidFile, "{}: {} dimensions, expected at most {}", where, dimensions,
+         kMaxDimensions);
   }
-  const auto fail_tensor = [&](const std::string& what) {
-    fail(ErrorCode::kInvalidFile, "{}: tensor {}: {}", in.path(), entry.name, what);
-  };
-  const auto dims = in.take<uint32_t>(entry.name);
-  if (dims > kMaxDims)
-    fail_tensor(fmt::format("{} dimensions, expected at most {}", dims, kMaxDims));
-  entry.shape.resize(dims);
-  uint64_t elements = 1;
-  for (uint32_t d = 0; d < dims; ++d) {
-    const auto extent = in.take<uint64_t>(entry.name);
-    if (extent == 0 || extent > (uint64_t{1} << 62) / elements) {
-      fail_tensor(fmt::format(
-          "dimension {} of {}, expected a size between 1 and 2^62 elements in all", d, extent));
-    }
-    elements *= extent;
-    entry.shape[dims - 1 - d] = static_cast<int64_t>(extent);
-  }
-  const auto type = in.take<uint32_t>(entry.name);
-  const std::optional<DType> dtype = dtype_from_ggml(type);
-  if (!dtype) {
-    fail(ErrorCode::kUnsupported, "{}: tensor {}: GGML type {} is not supported", in.path(),
-         entry.name, type);
-  }
-  entry.dtype = *dtype;
-  const DTypeInfo& info = dtype_info(*dtype);
+  for (uint32_t d = 0; d < dimensions; ++d) entry.shape.push_back(in.read<int64_t>(where));
+  std::reverse(entry.shape.begin(), entry.shape.end());
+  entry.dtype = read_tensor_type(in, where);
+  const auto offset = in.read<uint64_t>(where);
+
+  const int64_t elements = checked_elements(entry.shape, where);
+  const DTypeInfo& info = dtype_info(entry.dtype);
   if (entry.cols() % info.block_elements != 0) {
-    fail_tensor(fmt::format("rows of {} elements, expected a multiple of {} for {}", entry.cols(),
-                            info.block_elements, info.name));
+    fail(ErrorCode::kInvalidFile, "{}: rows of {} elements, expected a multiple of {} for {}",
+         where, entry.cols(), info.block_elements, info.name);
   }
-  entry.bytes = static_cast<int64_t>(elements / static_cast<uint64_t>(info.block_elements)) *
-                info.block_bytes;
-  const auto offset = in.take<uint64_t>(entry.name);
-  if (offset > (uint64_t{1} << 62))
-    fail_tensor(fmt::format("offset {} beyond the end of the file", offset));
+  if (elements / info.block_elements > INT64_MAX / 8 / info.block_bytes) {
+    fail(ErrorCode::kInvalidFile, "{}: shape {}, expected a size that fits the file", where,
+         format_shape(entry.shape));
+  }
+  entry.bytes = elements / info.block_elements * info.block_bytes;
+  if (offset % static_cast<uint64_t>(alignment) != 0 || offset > uint64_t{1} << 62) {
+    fail(ErrorCode::kInvalidFile, "{}: data offset {}, expected a multiple of {} inside the file",
+         where, offset, alignment);
+  }
   entry.offset = static_cast<int64_t>(offset);
   return entry;
 }
 
+void check_version(Cursor& in) {
+  const auto version = in.read<uint32_t>("version");
+  if (version == 2 || version == 3) return;
+  if (version != 0 && (version & 0xffffu) == 0) {
+    fail(ErrorCode::kUnsupported, "{}: big-endian GGUF, expected little-endian", in.path());
+  }
+  fail(ErrorCode::kUnsupported, "{}: GGUF version {}, expected 2 or 3", in.path(), version);
+}
+
 }  // namespace
+
+std::string ggml_type_label(int64_t ggml_type) {
+  struct Name {
+    int64_t type;
+    const char* name;
+  };
+  static constexpr Name kNames[] = {{9, "Q8_1"},     {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"},
+                                    {18, "IQ3_XXS"}, {19, "IQ1_S"}, {21, "IQ3_S"},   {22, "IQ2_S"},
+                                    {29, "IQ1_M"},   {34, "TQ1_0"}, {35, "TQ2_0"},   {40, "NVFP4"},
+                                    {41, "Q1_0"}};
+  for (const Name& item : kNames) {
+    if (item.type == ggml_type) return fmt::format("{} ({})", item.name, ggml_type);
+  }
+  return fmt::format("unknown ({})", ggml_type);
+}
 
 GgufMetadata read_gguf(TensorStore& store, int32_t file) {
   const std::string path = store.paths()[static_cast<size_t>(file)];
   Cursor in(store.file_bytes(file), path);
-  if (const auto magic = in.take<uint32_t>("magic"); magic != kMagic) {
-    fail(ErrorCode::kInvalidFile, "{}: starts with {:#010x}, expected a GGUF file", path, magic);
+  const auto magic = in.read<uint32_t>("magic");
+  if (magic != 0x46554747u) {
+    fail(ErrorCode::kInvalidFile, "{}: starts with {:08x}, expected the magic of GGUF", path,
+         magic);
   }
-  const auto version = in.take<uint32_t>("version");
-  if (version != 2 && version != 3) {
-    fail(ErrorCode::kUnsupported, "{}: GGUF version {}, expected 2 or 3", path, version);
-  }
-  const auto tensors = in.take<uint64_t>("tensor count");
-  const auto keys = in.take<uint64_t>("key count");
-  // The smallest key takes 13 bytes, the smallest tensor 24.
-  if (keys > in.left() / 13 || tensors > in.left() / 24) {
-    fail(ErrorCode::kInvalidFile, "{}: {} keys and {} tensors, file has {} bytes left", path, keys,
-         tensors, in.left());
-  }
-  GgufMetadata metadata = take_metadata(in, keys);
-  const int64_t alignment = metadata.integer("general.alignment").value_or(32);
-  if (alignment <= 0 || alignment > (1 << 20) ||
-      !std::has_single_bit(static_cast<uint64_t>(alignment))) {
-    fail(ErrorCode::kInvalidFile, "{}: general.alignment {}, expected a power of two up to 2^20",
-         path, alignment);
-  }
-  std::vector<TensorEntry> entries;
-  for (uint64_t i = 0; i < tensors; ++i) entries.push_back(take_tensor(in, file));
-  const auto data = static_cast<int64_t>((in.position() + static_cast<uint64_t>(alignment) - 1) /
-                                         static_cast<uint64_t>(alignment)) *
-                    alignment;
-  for (TensorEntry& entry : entries) {
-    if (entry.offset % alignment != 0) {
-      fail(ErrorCode::kInvalidFile, "{}: tensor {}: offset {}, expected a multiple of {}", path,
-           entry.name, entry.offset, alignment);
-    }
+  check_version(in);
+  const auto tensors = in.read<uint64_t>("tensor count");
+  const auto entries = in.read<uint64_t>("metadata count");
+  in.check_count(entries, kMinEntryBytes, "metadata");
+  in.check_count(tensors, kMinTensorBytes, "tensors");
+  GgufMetadata metadata;
+  read_metadata(in, entries, metadata);
+  const int64_t alignment = read_alignment(metadata, path);
+
+  in.check_count(tensors, kMinTensorBytes, "tensors");
+  std::vector<TensorEntry> infos;
+  infos.reserve(static_cast<size_t>(tensors));
+  for (uint64_t i = 0; i < tensors; ++i) infos.push_back(read_tensor_info(in, file, alignment));
+  const int64_t data = (in.position() + alignment - 1) / alignment * alignment;
+  for (TensorEntry& entry : infos) {
     entry.offset += data;
     store.add_tensor(std::move(entry));
   }
+  store.check_overlaps(file);
   return metadata;
 }
 

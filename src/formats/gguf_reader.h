@@ -1,6 +1,7 @@
-// Reads GGUF files (versions 2 and 3) into metadata and tensor entries.
+// Reads GGUF containers of outside origin into a TensorStore.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "formats/gguf.h"
@@ -8,9 +9,13 @@
 
 namespace headgate {
 
-// Parses the GGUF that is file number `file` of `store` and adds its tensors. Every count is
-// checked against the bytes that are left before anything is allocated. Throws kInvalidFile or
-// kUnsupported (file, key or tensor, found, expected).
+// Parses the header of file `file` of the store, adds its tensors and returns its metadata. Throws
+// kInvalidFile for anything malformed and kUnsupported for another version, byte order or tensor
+// type; no allocation exceeds a small multiple of the file.
 GgufMetadata read_gguf(TensorStore& store, int32_t file);
+
+// Opens a GGUF file, or all parts of the split file that `path` is one part of (any part). Returns
+// the metadata of the first part.
+GgufMetadata open_gguf(TensorStore& store, const std::string& path);
 
 }  // namespace headgate

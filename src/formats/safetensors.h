@@ -1,20 +1,28 @@
-// Reads safetensors files, single and sharded.
+// Safetensors files and sharded sets of them.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 
 #include "formats/tensor_store.h"
 
 namespace headgate {
 
-// Parses the header of file number `file` of `store` and adds its tensors. Throws kInvalidFile or
-// kUnsupported (file, tensor, found, expected): truncated or malformed header, invalid UTF-8,
-// duplicate names, unknown dtype, sizes that overflow or contradict the shape, ranges that overlap,
-// leave gaps or pass the end of the file.
-void read_safetensors(TensorStore& store, int32_t file);
+// The optional "__metadata__" strings of a file.
+using SafetensorsMetadata = std::map<std::string, std::string>;
 
-// Adds the shards that `index_path` (model.safetensors.index.json) names, all in the index's own
-// folder, and checks that every tensor lies in the shard the index says.
+// Parses the header of file `file` of the store and adds its tensors. Tensors must fill the data
+// section without holes or overlaps, as the format asks. Throws kInvalidFile, or kUnsupported for
+// an unknown dtype; no allocation exceeds a small multiple of the header.
+SafetensorsMetadata read_safetensors(TensorStore& store, int32_t file);
+
+// One .safetensors file.
+TensorStore open_safetensors(const std::string& path);
+
+// Adds all shards named by an index ("model.safetensors.index.json"). Shards lie in the folder of
+// the index: a name that leaves it is refused. Every tensor of weight_map must be in the shard it
+// names.
 void read_safetensors_index(TensorStore& store, const std::string& index_path);
 
 }  // namespace headgate

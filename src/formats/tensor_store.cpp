@@ -1,36 +1,63 @@
-// Tensors by name over mapped files, with every range checked once, when it is added.
+// Named tensors in mapped files.
 #include "formats/tensor_store.h"
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
 namespace headgate {
 
+int64_t checked_elements(std::span<const int64_t> shape, const std::string& where) {
+  constexpr int64_t kLimit = int64_t{1} << 62;
+  int64_t product = 1;
+  for (const int64_t dimension : shape) {
+    if (dimension < 0 || (dimension > 0 && product > kLimit / dimension)) {
+      fail(ErrorCode::kInvalidFile, "{}: shape {}, expected dimensions whose product fits 62 bits",
+           where, format_shape(shape));
+    }
+    product *= dimension;
+  }
+  return product;
+}
+
+std::string format_shape(std::span<const int64_t> shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
 int64_t TensorEntry::elements() const {
-  int64_t count = 1;
-  for (const int64_t extent : shape) count *= extent;
-  return count;
+  int64_t product = 1;
+  for (const int64_t dimension : shape) product *= dimension;
+  return product;
+}
+
+int64_t TensorEntry::rows() const {
+  int64_t product = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) product *= shape[i];
+  return product;
 }
 
 int64_t TensorEntry::cols() const { return shape.empty() ? 1 : shape.back(); }
 
-int64_t TensorEntry::rows() const {
-  int64_t count = 1;
-  for (size_t i = 0; i + 1 < shape.size(); ++i) count *= shape[i];
-  return count;
-}
-
 const TensorEntry* TensorStore::find(std::string_view name) const {
-  const auto it = by_name_.find(std::string(name));
-  return it == by_name_.end() ? nullptr : &entries_[it->second];
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &entries_[found->second];
 }
 
 const TensorEntry& TensorStore::require(std::string_view name) const {
-  if (const TensorEntry* entry = find(name)) return *entry;
-  fail(ErrorCode::kInvalidFile, "{}: tensor {} is missing, found {} other tensors",
-       paths_.empty() ? std::string("model") : paths_.front(), name, entries_.size());
+  const TensorEntry* entry = find(name);
+  if (entry == nullptr) {
+    fail(ErrorCode::kInvalidFile, "{}{}: tensor {}: not found, expected in this model",
+         paths_.empty() ? "model" : paths_.front(),
+         paths_.size() > 1 ? fmt::format(" and {} more", paths_.size() - 1) : "", name);
+  }
+  return *entry;
 }
 
 std::span<const std::byte> TensorStore::data(const TensorEntry& entry) const {
@@ -44,13 +71,13 @@ void TensorStore::release(const TensorEntry& entry) const {
 
 void TensorStore::read(const TensorEntry& entry, int64_t offset, std::span<std::byte> out) const {
   HEADGATE_CHECK(offset >= 0 && offset + static_cast<int64_t>(out.size()) <= entry.bytes);
-  const MappedFile& map = maps_[static_cast<size_t>(entry.file)];
-  if (map.bytes().empty()) {
+  if (out.empty()) return;
+  const auto& input = inputs_[static_cast<size_t>(entry.file)];
+  if (input != nullptr) {
+    input->read_at(entry.offset + offset, out);
+  } else {
     std::memcpy(out.data(), data(entry).data() + offset, out.size());
-    return;
   }
-  std::memcpy(out.data(), data(entry).data() + offset, out.size());
-  map.release(entry.offset + offset, static_cast<int64_t>(out.size()));
 }
 
 std::string TensorStore::describe(const TensorEntry& entry) const {
@@ -59,6 +86,7 @@ std::string TensorStore::describe(const TensorEntry& entry) const {
 
 int32_t TensorStore::add_file(MappedFile file) {
   paths_.push_back(file.path());
+  inputs_.push_back(std::make_unique<InputFile>(file.path()));
   bytes_.push_back(file.bytes());
   maps_.push_back(std::move(file));
   return static_cast<int32_t>(paths_.size() - 1);
@@ -66,22 +94,41 @@ int32_t TensorStore::add_file(MappedFile file) {
 
 int32_t TensorStore::add_memory(std::string name, std::span<const std::byte> bytes) {
   paths_.push_back(std::move(name));
+  inputs_.push_back(nullptr);
   bytes_.push_back(bytes);
   maps_.emplace_back();
   return static_cast<int32_t>(paths_.size() - 1);
 }
 
 void TensorStore::add_tensor(TensorEntry entry) {
-  const auto size = static_cast<int64_t>(file_bytes(entry.file).size());
-  if (entry.bytes < 0 || entry.offset < 0 || entry.bytes > size ||
-      entry.offset > size - entry.bytes) {
-    fail(ErrorCode::kInvalidFile, "{}: bytes {} to {}, expected to end within the file's {} bytes",
-         describe(entry), entry.offset, entry.offset + entry.bytes, size);
+  const auto size = static_cast<int64_t>(bytes_[static_cast<size_t>(entry.file)].size());
+  if (entry.offset < 0 || entry.bytes < 0 || entry.offset > size ||
+      entry.bytes > size - entry.offset) {
+    fail(ErrorCode::kInvalidFile, "{}: {} bytes from byte {}, expected within the file of {} bytes",
+         describe(entry), entry.bytes, entry.offset, size);
   }
   if (!by_name_.emplace(entry.name, entries_.size()).second) {
-    fail(ErrorCode::kInvalidFile, "{}: the name appears twice", describe(entry));
+    const std::string& other = paths_[static_cast<size_t>(find(entry.name)->file)];
+    fail(ErrorCode::kInvalidFile, "{}: found twice (also in {}), expected once", describe(entry),
+         other);
   }
   entries_.push_back(std::move(entry));
+}
+
+void TensorStore::check_overlaps(int32_t file) const {
+  std::vector<const TensorEntry*> sorted;
+  for (const TensorEntry& entry : entries_) {
+    if (entry.file == file && entry.bytes > 0) sorted.push_back(&entry);
+  }
+  std::sort(sorted.begin(), sorted.end(),
+            [](const TensorEntry* a, const TensorEntry* b) { return a->offset < b->offset; });
+  for (size_t i = 1; i < sorted.size(); ++i) {
+    const TensorEntry &before = *sorted[i - 1], &after = *sorted[i];
+    if (after.offset < before.offset + before.bytes) {
+      fail(ErrorCode::kInvalidFile, "{}: starts at byte {}, expected at or after {}, the end of {}",
+           describe(after), after.offset, before.offset + before.bytes, before.name);
+    }
+  }
 }
 
 std::span<const std::byte> TensorStore::file_bytes(int32_t file) const {

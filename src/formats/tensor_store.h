@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +15,12 @@
 #include "tensor/dtype.h"
 
 namespace headgate {
+
+// Product of the dimensions; throws kInvalidFile "<where>: ..." for a negative dimension or one
+// beyond 2^62 elements.
+int64_t checked_elements(std::span<const int64_t> shape, const std::string& where);
+// "[12288, 2048]".
+std::string format_shape(std::span<const int64_t> shape);
 
 // One stored tensor. Shapes are row-major with the outermost dimension first, as in HF files;
 // GGUF's ne order (fastest first) is reversed on reading.
@@ -55,14 +63,22 @@ class TensorStore {
   // A file already in memory (the embedded model); the bytes must outlive the store.
   int32_t add_memory(std::string name, std::span<const std::byte> bytes);
   void add_tensor(TensorEntry entry);
+  // Throws kInvalidFile when two tensors of a file share a byte. Call after the last add_tensor.
+  void check_overlaps(int32_t file) const;
   std::span<const std::byte> file_bytes(int32_t file) const;
 
  private:
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+  };
+
   std::vector<std::string> paths_;
-  std::vector<MappedFile> maps_;
+  std::vector<MappedFile> maps_;                    // empty maps for files in memory
+  std::vector<std::unique_ptr<InputFile>> inputs_;  // null for files in memory
   std::vector<std::span<const std::byte>> bytes_;
   std::vector<TensorEntry> entries_;
-  std::unordered_map<std::string, size_t> by_name_;
+  std::unordered_map<std::string, size_t, NameHash, std::equal_to<>> by_name_;
 };
 
 }  // namespace headgate

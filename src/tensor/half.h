@@ -47,4 +47,21 @@ inline uint16_t float_to_fp16(float f) {
   return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(aligned) - 0x3f000000u));
 }
 
+// FP8 E4M3 (the "fn" kind): exponent bias 7, no infinity, 0x7f and 0xff are NaN, largest 448.
+inline float fp8_e4m3_to_float(uint8_t code) {
+  const uint32_t sign = static_cast<uint32_t>(code & 0x80u) << 24;
+  const uint32_t magnitude = code & 0x7fu;
+  if (magnitude == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (magnitude >= 8u) return std::bit_cast<float>(sign | ((magnitude << 20) + 0x3c000000u));
+  // Subnormal: magnitude * 2^-9.
+  const float value = static_cast<float>(magnitude) * 0x1.0p-9f;
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(value));
+}
+
+// E8M0, a power of two: 2^(code - 127); 255 is NaN.
+inline float fp8_e8m0_to_float(uint8_t code) {
+  if (code == 255) return std::bit_cast<float>(0x7fc00000u);
+  return std::bit_cast<float>(code == 0 ? 0x00400000u : static_cast<uint32_t>(code) << 23);
+}
+
 }  // namespace headgate
