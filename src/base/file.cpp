@@ -141,6 +141,13 @@ void OutputFile::pad_to(int64_t alignment) {
   write(zeros);
 }
 
+void OutputFile::skip(int64_t bytes) {
+  if (::ftruncate(fd_, static_cast<off_t>(position_ + bytes)) != 0) {
+    fail(ErrorCode::kIo, "{}: cannot write: {}", path_, std::strerror(errno));
+  }
+  position_ += bytes;
+}
+
 void OutputFile::commit() {
   if (::fsync(fd_) != 0 || ::close(std::exchange(fd_, -1)) != 0 ||
       ::rename(temporary_.c_str(), path_.c_str()) != 0) {

@@ -66,6 +66,7 @@ class OutputFile {
   void write(std::string_view text);
   void write_at(int64_t offset, std::span<const std::byte> bytes);  // does not move position()
   void pad_to(int64_t alignment);  // zero bytes up to the next multiple
+  void skip(int64_t bytes);        // zero bytes that take no room on disk where holes are possible
   int64_t position() const { return position_; }
   void commit();
 

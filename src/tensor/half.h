@@ -51,7 +51,7 @@ inline uint16_t float_to_fp16(float f) {
 inline float fp8_e4m3_to_float(uint8_t code) {
   const uint32_t sign = static_cast<uint32_t>(code & 0x80u) << 24;
   const uint32_t magnitude = code & 0x7fu;
-  if (magnitude == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (magnitude == 0x7fu) return std::bit_cast<float>(sign | 0x7ff00000u);
   if (magnitude >= 8u) return std::bit_cast<float>(sign | ((magnitude << 20) + 0x3c000000u));
   // Subnormal: magnitude * 2^-9.
   const float value = static_cast<float>(magnitude) * 0x1.0p-9f;
