@@ -1,0 +1,273 @@
+// Moving a sequence's pages, slot and position together: forwards, back, and into copies.
+#include "cache/sequence_state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+#include "cache/state_pool.h"
+
+namespace headgate {
+namespace {
+
+using Pool = std::shared_ptr<StatePoolData>;
+
+// References to a list of pages, dropped together.
+class PageList {
+ public:
+  explicit PageList(Pool pool) : pool_(std::move(pool)) {}
+  PageList(const PageList& other) : pool_(other.pool_), ids_(other.ids_) {
+    for (const PageId id : ids_) pool_->pages.share(id);
+  }
+  PageList& operator=(const PageList&) = delete;
+  ~PageList() { truncate(0); }
+
+  int64_t size() const { return static_cast<int64_t>(ids_.size()); }
+  PageId operator[](int64_t i) const { return ids_[static_cast<size_t>(i)]; }
+  void add(PageId id) { ids_.push_back(id); }
+  void replace(int64_t i, PageId id) {
+    pool_->pages.drop(ids_[static_cast<size_t>(i)]);
+    ids_[static_cast<size_t>(i)] = id;
+  }
+  void truncate(int64_t count) {
+    for (; size() > count; ids_.pop_back()) pool_->pages.drop(ids_.back());
+  }
+  void swap(PageList& other) { ids_.swap(other.ids_); }
+
+ private:
+  Pool pool_;
+  std::vector<PageId> ids_;
+};
+
+// A reference to one slot.
+class SlotHold {
+ public:
+  explicit SlotHold(Pool pool) : pool_(std::move(pool)), id_(pool_->take_slot()) {}
+  SlotHold(const SlotHold&) = delete;
+  SlotHold& operator=(const SlotHold&) = delete;
+  ~SlotHold() { pool_->slots.drop(id_); }
+
+  float* floats() const { return reinterpret_cast<float*>(pool_->slots.data(id_)); }
+  void copy_from(const SlotHold& other) {
+    std::memcpy(floats(), other.floats(), static_cast<size_t>(pool_->slots.frame_bytes()));
+  }
+  void clear() { std::memset(floats(), 0, static_cast<size_t>(pool_->slots.frame_bytes())); }
+
+ private:
+  Pool pool_;
+  SlotId id_;
+};
+
+}  // namespace
+
+struct Snapshot::Data {
+  PageList pages;
+  std::shared_ptr<const SlotHold> slot;
+  int64_t position;
+  int64_t bytes;
+  const StatePoolData* pool;  // kept alive by `pages`
+};
+
+int64_t Snapshot::position() const {
+  HEADGATE_CHECK(data_ != nullptr);
+  return data_->position;
+}
+
+int64_t Snapshot::bytes() const {
+  HEADGATE_CHECK(data_ != nullptr);
+  return data_->bytes;
+}
+
+struct SequenceState::Data {
+  // A recurrent state to come back to. Its pages are a prefix of the sequence's own: the sequence
+  // only ever writes behind its position, and drops snapshots before it goes below theirs.
+  struct Kept {
+    int64_t position;
+    std::shared_ptr<const SlotHold> slot;
+  };
+
+  Pool pool;
+  PageList pages;
+  SlotHold slot;
+  int64_t position = 0;
+  std::vector<Kept> kept;                       // by ascending position
+  std::vector<std::vector<std::byte*>> tables;  // [attention layer][page]
+
+  explicit Data(const Pool& state_pool)
+      : pool(state_pool),
+        pages(state_pool),
+        slot(state_pool),
+        tables(static_cast<size_t>(state_pool->shape.attention_layers)) {}
+
+  bool hybrid() const { return pool->shape.recurrent_layers > 0; }
+
+  int64_t pages_for(int64_t tokens) const {
+    if (pool->shape.attention_layers == 0) return 0;
+    const int64_t page = pool->shape.kv.page_tokens;
+    return tokens / page + (tokens % page != 0 ? 1 : 0);
+  }
+
+  void set_table(int64_t page) {
+    std::byte* memory = pool->pages.data(pages[page]);
+    for (std::vector<std::byte*>& table : tables) {
+      if (static_cast<int64_t>(table.size()) == page) table.push_back(nullptr);
+      table[static_cast<size_t>(page)] = memory;
+      memory += pool->shape.kv.page_bytes();
+    }
+  }
+
+  void truncate_pages(int64_t count) {
+    pages.truncate(count);
+    for (std::vector<std::byte*>& table : tables) table.resize(static_cast<size_t>(pages.size()));
+  }
+
+  void rebuild_tables() {
+    truncate_pages(pages.size());
+    for (int64_t page = 0; page < pages.size(); ++page) set_table(page);
+  }
+
+  // The page is replaced by a copy of its own.
+  void copy_page(int64_t page) {
+    const PageId fresh = pool->take_page();
+    std::memcpy(pool->pages.data(fresh), pool->pages.data(pages[page]),
+                static_cast<size_t>(pool->pages.frame_bytes()));
+    pages.replace(page, fresh);
+    set_table(page);
+  }
+
+  float* slot_floats(int64_t layer, int64_t offset) const {
+    const StateShape& s = pool->shape;
+    HEADGATE_CHECK(layer >= 0 && layer < s.recurrent_layers);
+    return slot.floats() + layer * (s.conv_floats + s.delta_floats) + offset;
+  }
+};
+
+SequenceState::SequenceState(std::unique_ptr<Data> data) : data_(std::move(data)) {}
+SequenceState::~SequenceState() = default;
+SequenceState::SequenceState(SequenceState&&) noexcept = default;
+SequenceState& SequenceState::operator=(SequenceState&&) noexcept = default;
+
+int64_t SequenceState::position() const { return data_->position; }
+const StateShape& SequenceState::shape() const { return data_->pool->shape; }
+
+int64_t SequenceState::capacity() const {
+  if (shape().attention_layers == 0) return INT64_MAX;
+  return data_->pages.size() * shape().kv.page_tokens;
+}
+
+bool SequenceState::reserve(int64_t tokens) {
+  Data& d = *data_;
+  HEADGATE_CHECK(tokens >= 0 && tokens <= INT64_MAX - d.position);
+  const int64_t needed = d.pages_for(d.position + tokens);
+  const int64_t present = d.pages.size();
+  // Pages the next tokens go to; the first of them may hold earlier tokens and be shared.
+  const int64_t first = d.pages_for(d.position + 1) - 1;
+  int64_t copies = 0;
+  for (int64_t page = std::max<int64_t>(first, 0); page < std::min(needed, present); ++page)
+    copies += d.pool->pages.is_shared(d.pages[page]) ? 1 : 0;
+  if (!d.pool->has_room(std::max<int64_t>(needed - present, 0) + copies, 0)) return false;
+  for (int64_t page = std::max<int64_t>(first, 0); page < std::min(needed, present); ++page) {
+    if (d.pool->pages.is_shared(d.pages[page])) d.copy_page(page);
+  }
+  for (int64_t page = present; page < needed; ++page) {
+    d.pages.add(d.pool->take_page());
+    d.set_table(page);
+  }
+  return true;
+}
+
+void SequenceState::advance(int64_t tokens) {
+  HEADGATE_CHECK(tokens >= 0 && tokens <= capacity() - data_->position);
+  data_->position += tokens;
+}
+
+int64_t SequenceState::rewind(int64_t position) {
+  Data& d = *data_;
+  HEADGATE_CHECK(position >= 0);
+  if (position >= d.position) return d.position;
+  if (d.hybrid()) {
+    while (!d.kept.empty() && d.kept.back().position > position) d.kept.pop_back();
+    if (d.kept.empty()) {
+      d.slot.clear();
+      position = 0;
+    } else {
+      d.slot.copy_from(*d.kept.back().slot);
+      position = d.kept.back().position;
+    }
+  }
+  d.position = position;
+  d.truncate_pages(d.pages_for(position));
+  return position;
+}
+
+bool SequenceState::keep_snapshot() {
+  Data& d = *data_;
+  if (!d.hybrid()) return true;  // truncation is exact at every position
+  if (!d.kept.empty() && d.kept.back().position == d.position) return true;
+  if (!d.pool->has_room(0, 1)) return false;
+  auto copy = std::make_shared<SlotHold>(d.pool);
+  copy->copy_from(d.slot);
+  d.kept.push_back({d.position, std::move(copy)});
+  return true;
+}
+
+std::optional<SequenceState> SequenceState::fork() const {
+  if (!data_->pool->has_room(0, 1)) return std::nullopt;
+  auto copy = std::make_unique<Data>(data_->pool);
+  PageList pages(data_->pages);
+  copy->pages.swap(pages);
+  copy->truncate_pages(copy->pages_for(data_->position));
+  copy->slot.copy_from(data_->slot);
+  copy->position = data_->position;
+  copy->kept = data_->kept;
+  copy->rebuild_tables();
+  return SequenceState(std::move(copy));
+}
+
+std::optional<Snapshot> SequenceState::snapshot() const {
+  const Data& d = *data_;
+  if (!d.pool->has_room(0, 1)) return std::nullopt;
+  auto slot = std::make_shared<SlotHold>(d.pool);
+  slot->copy_from(d.slot);
+  PageList pages(d.pages);
+  pages.truncate(d.pages_for(d.position));
+  Snapshot out;
+  out.data_ = std::make_shared<const Snapshot::Data>(Snapshot::Data{
+      pages, std::move(slot), d.position, d.pool->slots.frame_bytes(), d.pool.get()});
+  return out;
+}
+
+bool SequenceState::restore(const Snapshot& snapshot) {
+  Data& d = *data_;
+  HEADGATE_CHECK(snapshot.data_ != nullptr && snapshot.data_->pool == d.pool.get());
+  PageList pages(snapshot.data_->pages);
+  d.pages.swap(pages);
+  d.slot.copy_from(*snapshot.data_->slot);
+  d.position = snapshot.data_->position;
+  d.kept.clear();
+  d.rebuild_tables();
+  return true;
+}
+
+std::span<std::byte* const> SequenceState::kv_pages(int64_t attention_layer) const {
+  HEADGATE_CHECK(attention_layer >= 0 && attention_layer < shape().attention_layers);
+  return data_->tables[static_cast<size_t>(attention_layer)];
+}
+
+float* SequenceState::conv(int64_t recurrent_layer) const {
+  return data_->slot_floats(recurrent_layer, 0);
+}
+
+float* SequenceState::delta(int64_t recurrent_layer) const {
+  return data_->slot_floats(recurrent_layer, shape().conv_floats);
+}
+
+std::optional<SequenceState> StatePool::create() {
+  if (!data_->has_room(0, 1)) return std::nullopt;
+  auto fresh = std::make_unique<SequenceState::Data>(data_);
+  fresh->slot.clear();
+  return SequenceState(std::move(fresh));
+}
+
+}  // namespace headgate

@@ -1,0 +1,108 @@
+// What a sequence remembers: KV pages, convolution and delta states and position, moved together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace headgate {
+
+// Sizes of one sequence's state, from the model's configuration.
+struct StateShape {
+  int64_t attention_layers = 0;
+  KvLayout kv;  // of every attention layer
+  int64_t recurrent_layers = 0;
+  int64_t conv_floats = 0;   // per recurrent layer: (kernel - 1) * channels
+  int64_t delta_floats = 0;  // per recurrent layer: value_heads * key_dim * value_dim
+
+  int64_t page_bytes() const;       // one page: all attention layers
+  int64_t recurrent_bytes() const;  // one slot: all recurrent layers
+};
+
+class StatePool;
+struct StatePoolData;
+
+// A saved recurrent state with shared KV pages, at one position. Cheap to copy (shared, immutable).
+class Snapshot {
+ public:
+  int64_t position() const;
+  int64_t bytes() const;  // of the recurrent copy; pages are shared
+
+ private:
+  friend class SequenceState;
+  struct Data;
+  std::shared_ptr<const Data> data_;
+};
+
+// One sequence. Created by a pool, which must outlive it. Thread rule: one thread per pool.
+class SequenceState {
+ public:
+  ~SequenceState();
+  SequenceState(SequenceState&&) noexcept;
+  SequenceState& operator=(SequenceState&&) noexcept;
+
+  int64_t position() const;  // tokens consumed so far
+  // Tokens that fit in the pages present: position() + the reserved rest, rounded up to a page.
+  int64_t capacity() const;
+  const StateShape& shape() const;
+
+  // Makes pages for `tokens` more tokens present and private (copy-on-write of a shared last page).
+  // False, with nothing changed, when the pool's budget does not allow it. Must be called before
+  // each step.
+  [[nodiscard]] bool reserve(int64_t tokens);
+  // After a step has written them: position += tokens.
+  void advance(int64_t tokens);
+
+  // Goes back to the latest position <= `position` that can be restored exactly (a kept snapshot,
+  // position 0 or the current one; attention-only models: `position` itself) and returns it; the
+  // caller replays the tokens from there. Snapshots later than the result are dropped.
+  int64_t rewind(int64_t position);
+  // Keeps a snapshot of the current position inside the sequence for later rewinds. False when the
+  // budget forbids. Costs one recurrent state; pages are the sequence's own.
+  [[nodiscard]] bool keep_snapshot();
+
+  // A second sequence with the same past; pages are shared until written. nullopt when the budget
+  // forbids it.
+  [[nodiscard]] std::optional<SequenceState> fork() const;
+  [[nodiscard]] std::optional<Snapshot> snapshot() const;
+  // Replaces the whole state; snapshots kept inside the sequence are dropped. `snapshot` must come
+  // from the same pool. False when the budget forbids it (nothing changed then).
+  [[nodiscard]] bool restore(const Snapshot& snapshot);
+
+  // Views for the layers of a step; `layer` counts attention layers and recurrent layers
+  // separately.
+  std::span<std::byte* const> kv_pages(int64_t attention_layer) const;
+  float* conv(int64_t recurrent_layer) const;
+  float* delta(int64_t recurrent_layer) const;
+
+ private:
+  friend class StatePool;
+  struct Data;
+  explicit SequenceState(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
+};
+
+// Owns pages and slots of many sequences under one byte budget.
+class StatePool {
+ public:
+  StatePool(const StateShape& shape, int64_t budget_bytes);
+  ~StatePool();
+  StatePool(const StatePool&) = delete;
+  StatePool& operator=(const StatePool&) = delete;
+
+  // An empty sequence at position 0, or nullopt when the budget has no room for its slot.
+  [[nodiscard]] std::optional<SequenceState> create();
+
+  const StateShape& shape() const;
+  int64_t budget_bytes() const;
+  int64_t used_bytes() const;
+
+ private:
+  std::shared_ptr<StatePoolData> data_;
+};
+
+}  // namespace headgate

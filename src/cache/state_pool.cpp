@@ -1,0 +1,58 @@
+// Budgeted allocation of pages and slots, and the sizes they have.
+#include "cache/state_pool.h"
+
+#include "base/error.h"
+
+namespace headgate {
+
+int64_t StateShape::page_bytes() const { return attention_layers * kv.page_bytes(); }
+
+int64_t StateShape::recurrent_bytes() const {
+  return recurrent_layers * (conv_floats + delta_floats) * static_cast<int64_t>(sizeof(float));
+}
+
+StatePoolData::StatePoolData(const StateShape& state_shape, int64_t budget)
+    : shape(state_shape),
+      budget_bytes(budget),
+      pages(state_shape.page_bytes()),
+      slots(state_shape.recurrent_bytes()) {
+  HEADGATE_CHECK(shape.attention_layers == 0 || shape.kv.page_tokens > 0);
+}
+
+bool StatePoolData::has_room(int64_t page_count, int64_t slot_count) const {
+  // Compared by division: the counts of a hostile request must not overflow a product.
+  int64_t left = budget_bytes - used_bytes();
+  if (pages.frame_bytes() > 0 && page_count > 0) {
+    if (left < 0 || page_count > left / pages.frame_bytes()) return false;
+    left -= page_count * pages.frame_bytes();
+  }
+  return slots.frame_bytes() == 0 || slot_count == 0 ||
+         (left >= 0 && slot_count <= left / slots.frame_bytes());
+}
+
+void StatePoolData::make_resident_room(int64_t bytes) {
+  if (pages.resident_bytes() + slots.resident_bytes() + bytes <= budget_bytes) return;
+  pages.trim();
+  slots.trim();
+}
+
+PageId StatePoolData::take_page() {
+  if (!pages.has_kept()) make_resident_room(pages.frame_bytes());
+  return pages.take();
+}
+
+SlotId StatePoolData::take_slot() {
+  if (!slots.has_kept()) make_resident_room(slots.frame_bytes());
+  return slots.take();
+}
+
+StatePool::StatePool(const StateShape& shape, int64_t budget_bytes)
+    : data_(std::make_shared<StatePoolData>(shape, budget_bytes)) {}
+
+StatePool::~StatePool() = default;
+
+const StateShape& StatePool::shape() const { return data_->shape; }
+int64_t StatePool::budget_bytes() const { return data_->budget_bytes; }
+int64_t StatePool::used_bytes() const { return data_->used_bytes(); }
+
+}  // namespace headgate

@@ -1,0 +1,32 @@
+// The shared insides of a state pool: pages, slots and the budget over both.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cache/frame_pool.h"
+#include "cache/sequence_state.h"
+
+namespace headgate {
+
+struct StatePoolData {
+  StateShape shape;
+  int64_t budget_bytes;
+  PagePool pages;
+  SlotPool slots;
+
+  StatePoolData(const StateShape& state_shape, int64_t budget);
+
+  int64_t used_bytes() const { return pages.live_bytes() + slots.live_bytes(); }
+  // Whether so many more pages and slots fit the budget.
+  bool has_room(int64_t page_count, int64_t slot_count) const;
+  // Callers have asked has_room() first.
+  PageId take_page();
+  SlotId take_slot();
+
+ private:
+  void make_resident_room(int64_t bytes);
+};
+
+}  // namespace headgate

@@ -1,0 +1,86 @@
+// A loaded model: configuration, weights and the forward pass over a batch of sequences.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+#include "cache/sequence_state.h"
+#include "formats/checkpoint.h"
+#include "model/config.h"
+
+namespace headgate {
+
+// Called while loading with bytes done and bytes in all; return false to cancel (Error kCancelled).
+using LoadProgress = std::function<bool(int64_t done, int64_t total)>;
+
+struct LoadOptions {
+  bool mtp = true;  // load the multi-token-prediction module when the checkpoint has one
+  LoadProgress progress;
+};
+
+enum class LogitRows { kNone, kLast, kAll };
+
+// One sequence's part of a step: its next tokens. `state` must have reserved room for them; the
+// forward pass advances it.
+struct BatchItem {
+  SequenceState* state = nullptr;
+  std::span<const int32_t> tokens;  // ids in [0, vocabulary)
+  LogitRows logits = LogitRows::kLast;
+};
+
+// Results in batch order: item 0's rows, then item 1's. Buffers are reused between steps.
+struct StepResult {
+  int64_t vocabulary = 0;
+  int64_t hidden_size = 0;
+  std::vector<float> logits;       // [logit rows, vocabulary]
+  std::vector<int64_t> first_row;  // per item: index of its first row in logits
+  std::vector<float>
+      hidden;  // [all tokens, hidden_size] after the final norm; filled when keep_hidden
+  bool keep_hidden = false;
+};
+
+// Receives inner values while a step runs: "layer3.router_logits" with its matrix. For tests and
+// inspection.
+using Trace = std::function<void(std::string_view name, View value)>;
+
+struct Step;  // internal: backend, scratch, spans
+
+class Model {
+ public:
+  // Reads the configuration, checks every tensor's shape (one Error naming file, tensor, found,
+  // expected) and loads the weights into the backend, which must outlive the model.
+  static std::shared_ptr<const Model> load(const Checkpoint& checkpoint, Backend& backend,
+                                           const LoadOptions& options = {});
+  ~Model();
+
+  const ModelConfig& config() const;
+  StateShape state_shape(DType kv_dtype, int64_t page_tokens = 256) const;
+  bool has_mtp() const;
+  int64_t weight_bytes() const;
+  int64_t weight_bytes_per_token() const;  // bytes of weights one decoded token reads (batch 1)
+
+  // Runs all items in one step. Throws kInvalidArgument for a token outside the vocabulary.
+  // Thread rule: one step at a time per backend.
+  void forward(std::span<const BatchItem> items, StepResult& result,
+               const Trace& trace = nullptr) const;
+
+  // Multi-token prediction: pairs (hidden_i, token_{i+1}), `hidden` [tokens.size(), hidden_size]
+  // final-normed, at positions mtp_state.position()...; writes m [tokens, hidden_size] and, for the
+  // last row or all rows, logits. `mtp_state` comes from a pool with mtp_state_shape(). Source:
+  // speculative decoding notes in docs/mtp.md.
+  StateShape mtp_state_shape(DType kv_dtype, int64_t page_tokens = 256) const;
+  void mtp_forward(SequenceState& mtp_state, std::span<const int32_t> tokens, View hidden,
+                   LogitRows logits, StepResult& result) const;
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headgate
