@@ -42,6 +42,15 @@ bool MergeRules::add(int32_t left, int32_t right, int32_t merged) {
   return true;
 }
 
+void MergeRules::finish() {
+  byte_pairs_.resize(256 * 256);
+  for (size_t left = 0; left < 256; ++left) {
+    for (size_t right = 0; right < 256; ++right) {
+      byte_pairs_[left << 8 | right] = outcome(byte_ids_[left], byte_ids_[right]);
+    }
+  }
+}
+
 void MergeRules::apply(std::string_view piece, BpeScratch& scratch,
                        std::vector<int32_t>& out) const {
   if (piece.size() <= kShort) {
@@ -58,15 +67,15 @@ void MergeRules::apply_short(std::string_view piece, std::vector<int32_t>& out) 
   int32_t rank[kShort + 1] = {};
   int32_t merged[kShort + 1] = {};
   int count = static_cast<int>(piece.size());
-  const auto set_pair = [&](int i) {
-    const Rule& rule = find(ids[i], ids[i + 1]);
-    rank[i] = rule.rank;
-    merged[i] = rule.merged;
+  const auto set_pair = [&](int i, const Outcome& outcome) {
+    rank[i] = outcome.rank;
+    merged[i] = outcome.merged;
   };
   for (int i = 0; i < count; ++i) {
-    ids[i] = byte_ids_[static_cast<uint8_t>(piece[static_cast<size_t>(i)])];
+    const auto at = static_cast<size_t>(i);
+    ids[i] = byte_ids_[static_cast<uint8_t>(piece[at])];
+    if (i + 1 < count) set_pair(i, byte_pair(piece[at], piece[at + 1]));
   }
-  for (int i = 0; i + 1 < count; ++i) set_pair(i);
   while (count > 1) {
     const int best = static_cast<int>(std::min_element(rank, rank + count - 1) - rank);
     if (rank[best] == kNoRank) break;
@@ -77,8 +86,8 @@ void MergeRules::apply_short(std::string_view piece, std::vector<int32_t>& out) 
       rank[i] = rank[i + 1];  // the last one read is not in use
       merged[i] = merged[i + 1];
     }
-    if (best + 1 < count) set_pair(best);
-    if (best > 0) set_pair(best - 1);
+    if (best + 1 < count) set_pair(best, outcome(ids[best], ids[best + 1]));
+    if (best > 0) set_pair(best - 1, outcome(ids[best - 1], ids[best]));
   }
   out.insert(out.end(), ids, ids + count);
 }
@@ -96,21 +105,24 @@ void MergeRules::apply_long(std::string_view piece, BpeScratch& s,
   // The queue holds rank << 32 | position. An entry whose rank is no longer that of its position is
   // out of date: positions only lose pairs, so rank[] tells.
   s.queue.clear();
-  const auto set_pair = [&](int32_t i) {
-    const bool last = next[i] == count;
-    const Rule* rule = last ? nullptr : &find(ids[i], ids[next[i]]);
-    rank[i] = rule ? rule->rank : kNoRank;
-    if (rank[i] == kNoRank) return false;
-    s.merged[static_cast<size_t>(i)] = rule->merged;
-    s.queue.push_back(static_cast<uint64_t>(rank[i]) << 32 | static_cast<uint32_t>(i));
+  const auto set_pair = [&](int32_t i, const Outcome& outcome) {
+    rank[i] = outcome.rank;
+    if (outcome.rank == kNoRank) return false;
+    s.merged[static_cast<size_t>(i)] = outcome.merged;
+    s.queue.push_back(static_cast<uint64_t>(outcome.rank) << 32 | static_cast<uint32_t>(i));
     return true;
   };
+  const auto outcome_at = [&](int32_t i) {
+    return next[i] == count ? Outcome{kNoRank, -1} : outcome(ids[i], ids[next[i]]);
+  };
   for (int32_t i = 0; i < count; ++i) {
-    ids[i] = byte_ids_[static_cast<uint8_t>(piece[static_cast<size_t>(i)])];
+    const auto at = static_cast<size_t>(i);
+    ids[i] = byte_ids_[static_cast<uint8_t>(piece[at])];
     previous[i] = i - 1;
     next[i] = i + 1;
+    const bool last = i + 1 == count;
+    set_pair(i, last ? Outcome{kNoRank, -1} : byte_pair(piece[at], piece[at + 1]));
   }
-  for (int32_t i = 0; i < count; ++i) set_pair(i);
   const std::greater<> later;
   std::make_heap(s.queue.begin(), s.queue.end(), later);
   while (!s.queue.empty()) {
@@ -124,9 +136,10 @@ void MergeRules::apply_long(std::string_view piece, BpeScratch& s,
     rank[gone] = kNoRank;
     next[i] = next[gone];
     if (next[i] < count) previous[next[i]] = i;
-    if (set_pair(i)) std::push_heap(s.queue.begin(), s.queue.end(), later);
-    if (previous[i] >= 0 && set_pair(previous[i])) {
-      std::push_heap(s.queue.begin(), s.queue.end(), later);
+    for (const int32_t changed : {i, previous[i]}) {
+      if (changed >= 0 && set_pair(changed, outcome_at(changed))) {
+        std::push_heap(s.queue.begin(), s.queue.end(), later);
+      }
     }
   }
   for (int32_t i = 0; i < count; i = next[i]) out.push_back(ids[i]);

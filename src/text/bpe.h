@@ -25,6 +25,8 @@ class MergeRules {
   // Adds the next rule in rank order: (left, right) -> merged. False when the pair has one already.
   // At most `expected_rules` may be added.
   [[nodiscard]] bool add(int32_t left, int32_t right, int32_t merged);
+  // To be called once, after the last set_byte() and add() and before the first apply().
+  void finish();
 
   // Appends the ids of one piece to `out`: starting from single bytes, the adjacent pair with the
   // lowest rank (the leftmost of equals) is merged until no pair has a rule. n log n at worst.
@@ -41,12 +43,26 @@ class MergeRules {
   static constexpr int32_t kNoRank = 0x7fffffff;
   static constexpr int kShort = 32;  // bytes; measured: below it, scanning beats a queue
 
+  // What merging needs to know of a pair.
+  struct Outcome {
+    int32_t rank, merged;
+  };
+
   const Rule& find(int32_t left, int32_t right) const;
+  Outcome outcome(int32_t left, int32_t right) const {
+    const Rule& rule = find(left, right);
+    return {rule.rank, rule.merged};
+  }
+  const Outcome& byte_pair(char left, char right) const {
+    return byte_pairs_[static_cast<size_t>(static_cast<uint8_t>(left)) << 8 |
+                       static_cast<uint8_t>(right)];
+  }
   uint64_t slot_of(int32_t left, int32_t right) const;
   void apply_short(std::string_view piece, std::vector<int32_t>& out) const;
   void apply_long(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
 
   std::array<int32_t, 256> byte_ids_{};
+  std::vector<Outcome> byte_pairs_;  // of each two bytes: half of all look-ups, without hashing
   std::vector<Rule> slots_;
   uint64_t mask_ = 0;
   uint64_t seed_;

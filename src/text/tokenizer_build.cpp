@@ -122,9 +122,15 @@ class Tokenizer::Builder {
     }
   }
 
-  int32_t merge_part(size_t rank, std::string_view spelled) const {
+  // `guess` is looked at first: vocabularies list merged tokens in the order of the merges.
+  int32_t merge_part(size_t rank, std::string_view spelled, int32_t guess = -1) const {
+    const Vocabulary& vocabulary = data_->vocabulary;
     const auto bytes = unspell_bytes(spelled);
-    const int32_t id = bytes && !bytes->empty() ? data_->vocabulary.find(*bytes) : -1;
+    if (bytes && guess >= 0 && guess < vocabulary.size() && vocabulary.is_indexed(guess) &&
+        vocabulary.bytes(guess) == *bytes) {
+      return guess;
+    }
+    const int32_t id = bytes && !bytes->empty() ? vocabulary.find(*bytes) : -1;
     if (id < 0)
       refuse("merge {} (\"{}\"): \"{}\" is not in the vocabulary", rank, parts_.merges[rank],
              spelled);
@@ -133,6 +139,7 @@ class Tokenizer::Builder {
 
   void fill_merges() {
     std::string both;
+    int32_t merged_id = -1;
     for (size_t rank = 0; rank < parts_.merges.size(); ++rank) {
       const std::string_view merge = parts_.merges[rank];
       const size_t space = merge.find(' ');
@@ -144,10 +151,12 @@ class Tokenizer::Builder {
       both.assign(left).append(right);
       const int32_t left_id = merge_part(rank, left);
       const int32_t right_id = merge_part(rank, right);
-      if (!data_->rules.add(left_id, right_id, merge_part(rank, both))) {
+      merged_id = merge_part(rank, both, merged_id + 1);
+      if (!data_->rules.add(left_id, right_id, merged_id)) {
         refuse("merge {} (\"{}\") appears twice", rank, merge);
       }
     }
+    data_->rules.finish();
   }
 
   // A piece that is a token need not be merged if merging would end in that token. True for all of
@@ -157,7 +166,7 @@ class Tokenizer::Builder {
     std::vector<int32_t> ids;
     for (int32_t id = 0; id < data_->vocabulary.size(); ++id) {
       const std::string_view bytes = data_->vocabulary.bytes(id);
-      if (bytes.empty() || data_->vocabulary.find(bytes) != id) continue;
+      if (!data_->vocabulary.is_indexed(id)) continue;
       ids.clear();
       if (!parts_.ignore_merges) data_->rules.apply(bytes, scratch, ids);
       if (parts_.ignore_merges || (ids.size() == 1 && ids[0] == id)) {

@@ -139,6 +139,7 @@ TEST(MergeRules, ShortAndLongPiecesFollowTheDefinition) {
       expected.erase(expected.begin() + static_cast<int64_t>(at) + 1);
       rank = 0;
     }
+    rules.finish();
     BpeScratch scratch;
     Ids got;
     rules.apply(piece, scratch, got);

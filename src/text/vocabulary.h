@@ -27,6 +27,7 @@ class Vocabulary {
     const uint64_t begin = i == 0 ? 0 : ends_[i - 1];
     return std::string_view(blob_).substr(begin, ends_[i] - begin);
   }
+  bool is_indexed(int32_t id) const { return indexed_[static_cast<size_t>(id)]; }
   // The indexed id with exactly these bytes, or -1.
   int32_t find(std::string_view bytes) const;
 
