@@ -12,6 +12,7 @@ enum FloatFormat { kFloatF32, kFloatF16, kFloatBF16, kFloatFormats };
 
 constexpr int64_t kTileRows = 16;         // most weight rows per call of dot_rows
 constexpr int64_t kDeltaColumns = 64;     // most value columns per call of gated_delta
+constexpr int64_t kMaxConvWidth = 16;     // widest convolution
 constexpr int64_t kAttentionRows = 8;     // most query rows per call of attention_block
 constexpr int64_t kAttentionTokens = 64;  // most cached tokens per call of attention_block
 
@@ -70,8 +71,8 @@ struct KernelTable {
 
   // Depthwise causal convolution and SiLU of `channels` channels over `tokens` tokens:
   // y[t][c] = silu(sum_i w[c][i] * u[t - width + 1 + i][c]), where u is state (width - 1 rows,
-  // oldest first) followed by x. Leaves the last width - 1 rows of u in state. width >= 1;
-  // w [channels, width].
+  // oldest first) followed by x. Leaves the last width - 1 rows of u in state. 1 <= width <=
+  // kMaxConvWidth; w [channels, width].
   void (*conv_silu)(float* y, int64_t y_stride, const float* x, int64_t x_stride, const float* w,
                     int64_t width, float* state, int64_t state_stride, int64_t tokens,
                     int64_t channels);

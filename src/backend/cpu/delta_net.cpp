@@ -16,7 +16,8 @@ int64_t slice_columns() { return cpu_info().l1d_bytes >= (40 << 10) ? kDeltaColu
 
 void CpuBackend::causal_conv1d_silu(MutView y, View x, std::span<const float> w, int64_t kernel,
                                     std::span<const RecurrentSpan> spans) {
-  HEADGATE_CHECK(y.rows == x.rows && y.cols == x.cols && y.data != x.data && kernel >= 1);
+  HEADGATE_CHECK(y.rows == x.rows && y.cols == x.cols && y.data != x.data && kernel >= 1 &&
+                 kernel <= kMaxConvWidth);
   const int64_t channels = x.cols;
   HEADGATE_CHECK(static_cast<int64_t>(w.size()) == channels * kernel);
   const int64_t slices = (channels + kConvChannels - 1) / kConvChannels;

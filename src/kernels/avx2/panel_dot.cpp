@@ -1,0 +1,260 @@
+// Packed panels times int8 activations with byte multiply-adds. A line of 64 bytes is two vectors
+// of 8 outputs; products are summed in 16 bits as far as the codes of the format allow.
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/avx2/kernels.h"
+#include "kernels/avx2/vector.h"
+
+namespace headgate::avx2 {
+namespace {
+
+__m256i broadcast4(const int8_t* codes) {
+  int32_t word;
+  memcpy(&word, codes, sizeof word);
+  return _mm256_set1_epi32(word);
+}
+
+__m256i load32(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+
+__m256 half_floats(const uint16_t* h) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(h)));
+}
+
+__m256 byte_floats(const uint8_t* b) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(b))));
+}
+
+__m256 byte_floats(const int8_t* b) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(b))));
+}
+
+// One group of 32 inputs of 8 outputs, unpacked.
+struct Group {
+  __m256i low[4], high[4];
+  __m256 scale;       // of the group, or of the low half
+  __m256 scale_high;  // Q6K: of the high half
+  __m256 min;         // Q4K, Q5K: subtracted times the sum of the activations
+};
+
+template <typename Panel>
+struct Traits;
+template <>
+struct Traits<PanelQ4K> {
+  static constexpr int kOffset = 0;  // subtracted from every code
+  static constexpr int kWiden = 4;   // lines whose products fit 16 bits together
+  static constexpr bool kSigned = false, kMins = true, kHalfScales = false;
+};
+template <>
+struct Traits<PanelQ5K> : Traits<PanelQ4K> {};
+template <>
+struct Traits<PanelQ6K> {
+  static constexpr int kOffset = 32, kWiden = 2;
+  static constexpr bool kSigned = false, kMins = false, kHalfScales = true;
+};
+template <>
+struct Traits<PanelQ80> {
+  static constexpr int kOffset = 0, kWiden = 1;
+  static constexpr bool kSigned = true, kMins = false, kHalfScales = false;
+};
+template <>
+struct Traits<PanelQ40> {
+  static constexpr int kOffset = 8, kWiden = 4;
+  static constexpr bool kSigned = false, kMins = false, kHalfScales = false;
+};
+
+__attribute__((always_inline)) inline void unpack_nibbles(Group& out, const uint8_t (*code)[64],
+                                                          int side) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  for (int i = 0; i < 4; ++i) {
+    const __m256i v = load32(code[i] + 32 * side);
+    out.low[i] = _mm256_and_si256(v, mask);
+    out.high[i] = _mm256_and_si256(_mm256_srli_epi16(v, 4), mask);
+  }
+}
+
+template <typename Panel>
+__attribute__((always_inline)) inline void unpack_mins(Group& out, const Panel& p, int g,
+                                                       int side) {
+  out.scale = _mm256_mul_ps(half_floats(p.d + 8 * side), byte_floats(p.scale[g] + 8 * side));
+  out.min = _mm256_mul_ps(half_floats(p.dmin + 8 * side), byte_floats(p.min[g] + 8 * side));
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelQ4K& p, int g, int side) {
+  unpack_nibbles(out, p.code[g], side);
+  unpack_mins(out, p, g, side);
+}
+
+// 16 in the bytes whose bit of the word at `bits` is set.
+__attribute__((always_inline)) inline __m256i spread_bits(const uint8_t* bits) {
+  uint32_t word;
+  memcpy(&word, bits, sizeof word);
+  const __m256i byte = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2,
+                                        2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+  const __m256i all = _mm256_set1_epi32(static_cast<int32_t>(word));
+  const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, byte), bit);
+  return _mm256_and_si256(_mm256_cmpeq_epi8(own, bit), _mm256_set1_epi8(16));
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelQ5K& p, int g, int side) {
+  unpack_nibbles(out, p.code[g], side);
+  for (int i = 0; i < 4; ++i) {
+    out.low[i] = _mm256_or_si256(out.low[i], spread_bits(p.high[g][0][i] + 4 * side));
+    out.high[i] = _mm256_or_si256(out.high[i], spread_bits(p.high[g][1][i] + 4 * side));
+  }
+  unpack_mins(out, p, g, side);
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelQ6K& p, int g, int side) {
+  unpack_nibbles(out, p.code[g], side);
+  const __m256i mask = _mm256_set1_epi8(0x30);
+  const __m256i low = load32(p.high[g][0] + 32 * side), high = load32(p.high[g][1] + 32 * side);
+  // Bits 2i and 2i + 1 move to 4 and 5; what crosses into the neighbour byte is masked off.
+  const __m256i l[4] = {_mm256_slli_epi16(low, 4), _mm256_slli_epi16(low, 2), low,
+                        _mm256_srli_epi16(low, 2)};
+  const __m256i h[4] = {_mm256_slli_epi16(high, 4), _mm256_slli_epi16(high, 2), high,
+                        _mm256_srli_epi16(high, 2)};
+  for (int i = 0; i < 4; ++i) {
+    out.low[i] = _mm256_or_si256(out.low[i], _mm256_and_si256(l[i], mask));
+    out.high[i] = _mm256_or_si256(out.high[i], _mm256_and_si256(h[i], mask));
+  }
+  const __m256 d = half_floats(p.d + 8 * side);
+  out.scale = _mm256_mul_ps(d, byte_floats(p.scale[2 * g] + 8 * side));
+  out.scale_high = _mm256_mul_ps(d, byte_floats(p.scale[2 * g + 1] + 8 * side));
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelQ80& p, int g, int side) {
+  const __m256i offset = _mm256_set1_epi8(-128);
+  for (int i = 0; i < 4; ++i) {
+    out.low[i] = _mm256_xor_si256(load32(p.code[g][i] + 32 * side), offset);
+    out.high[i] = _mm256_xor_si256(load32(p.code[g][4 + i] + 32 * side), offset);
+  }
+  out.scale = half_floats(p.d[g] + 8 * side);
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelQ40& p, int g, int side) {
+  unpack_nibbles(out, p.code[g], side);
+  out.scale = half_floats(p.d[g] + 8 * side);
+}
+
+// Sums of code * activation over the 16 inputs of one half, by output.
+template <typename Panel>
+__attribute__((always_inline)) inline __m256i half_dot(const __m256i (&w)[4], const int8_t* x) {
+  using Rule = Traits<Panel>;
+  const __m256i one = _mm256_set1_epi16(1);
+  __m256i total = _mm256_setzero_si256();
+  for (int i = 0; i < 4; i += Rule::kWiden) {
+    __m256i narrow = _mm256_setzero_si256();
+    for (int j = i; j < i + Rule::kWiden; ++j) {
+      const __m256i in = broadcast4(x + 4 * j);
+      // The first operand is unsigned: signed codes lend their signs to the activations.
+      const __m256i products =
+          Rule::kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w[j]), _mm256_sign_epi8(in, w[j]))
+                        : _mm256_maddubs_epi16(w[j], in);
+      narrow = _mm256_add_epi16(narrow, products);
+    }
+    total = _mm256_add_epi32(total, _mm256_madd_epi16(narrow, one));
+  }
+  return total;
+}
+
+// sum + group * activations.
+template <typename Panel>
+__attribute__((always_inline)) inline __m256 add_group(__m256 sum, const Group& w,
+                                                       const ActivationBlock& x, int g) {
+  using Rule = Traits<Panel>;
+  const int8_t* codes = x.code + 32 * g;
+  __m256i low = half_dot<Panel>(w.low, codes), high = half_dot<Panel>(w.high, codes + 16);
+  if (Rule::kOffset != 0) {
+    low = _mm256_sub_epi32(low, _mm256_set1_epi32(Rule::kOffset * x.half[2 * g]));
+    high = _mm256_sub_epi32(high, _mm256_set1_epi32(Rule::kOffset * x.half[2 * g + 1]));
+  }
+  const __m256 factor = _mm256_set1_ps(x.scale[g]);
+  if (Rule::kHalfScales) {
+    const __m256 both = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), w.scale_high,
+                                        _mm256_mul_ps(_mm256_cvtepi32_ps(low), w.scale));
+    return _mm256_fmadd_ps(both, factor, sum);
+  }
+  const __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(low, high));
+  sum = _mm256_fmadd_ps(_mm256_mul_ps(dot, w.scale), factor, sum);
+  if (Rule::kMins) sum = _mm256_fnmadd_ps(w.min, _mm256_set1_ps(x.sum[g]), sum);
+  return sum;
+}
+
+// `Sides` halves of a panel, from `side` on, times T tokens.
+template <typename Panel, int T, int Sides>
+void panel_times(float* const* y, int64_t column, const ActivationBlock* const* x,
+                 const Panel* panel, int64_t blocks, int side) {
+  __m256 sum[Sides][T];
+  for (int s = 0; s < Sides; ++s) {
+    for (int t = 0; t < T; ++t) sum[s][t] = _mm256_setzero_ps();
+  }
+  for (int64_t b = 0; b < blocks; ++b) {
+    const Panel& p = panel[b];
+    for (int g = 0; g < 8; ++g) {
+      // The next block, spread over this one: decode runs at memory speed only with this.
+      constexpr int kLines = (sizeof(Panel) + 511) / 512;
+      const char* ahead = reinterpret_cast<const char*>(&p + 1) + g * kLines * 64;
+      if (side == 0) {
+        for (int line = 0; line < kLines; ++line) _mm_prefetch(ahead + 64 * line, _MM_HINT_T0);
+      }
+      for (int s = 0; s < Sides; ++s) {
+        Group w;
+        unpack(w, p, g, side + s);
+        for (int t = 0; t < T; ++t) sum[s][t] = add_group<Panel>(sum[s][t], w, x[t][b], g);
+      }
+    }
+  }
+  for (int s = 0; s < Sides; ++s) {
+    for (int t = 0; t < T; ++t) _mm256_storeu_ps(y[t] + column + 8 * (side + s), sum[s][t]);
+  }
+}
+
+template <typename Panel>
+void dot_all(float* const* y, const ActivationBlock* const* x, int64_t tokens, const void* panels,
+             int64_t count, int64_t blocks) {
+  const auto* panel = static_cast<const Panel*>(panels);
+  for (int64_t p = 0; p < count; ++p, panel += blocks) {
+    const int64_t column = kPanelRows * p;
+    int64_t t = 0;
+    // Several tokens: one half at a time, whose unpacked codes fit the registers.
+    for (; t + 4 <= tokens; t += 4) {
+      for (int side = 0; side < 2; ++side)
+        panel_times<Panel, 4, 1>(y + t, column, x + t, panel, blocks, side);
+    }
+    for (; t + 2 <= tokens; t += 2) {
+      for (int side = 0; side < 2; ++side)
+        panel_times<Panel, 2, 1>(y + t, column, x + t, panel, blocks, side);
+    }
+    if (t < tokens) panel_times<Panel, 1, 2>(y + t, column, x + t, panel, blocks, 0);
+  }
+}
+
+}  // namespace
+
+void panel_dot_q4k(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelQ4K>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_q5k(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelQ5K>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_q6k(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelQ6K>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_q80(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelQ80>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelQ40>(y, x, tokens, panels, count, blocks);
+}
+
+}  // namespace headgate::avx2

@@ -1,0 +1,87 @@
+// Dot products with stored rows of floats: 4 rows x up to 6 tokens share the loads. Every output
+// has one accumulator of 16 lanes, so its bits do not depend on the blocking.
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "kernels/avx512/kernels.h"
+#include "kernels/avx512/vector.h"
+
+namespace headgate::avx512 {
+namespace {
+
+template <int F>
+__m512 load_weights(const void* w, int64_t i, __mmask16 live) {
+  if (F == kFloatF32) return _mm512_maskz_loadu_ps(live, static_cast<const float*>(w) + i);
+  const __m256i h = _mm256_maskz_loadu_epi16(live, static_cast<const uint16_t*>(w) + i);
+  if (F == kFloatF16) return _mm512_cvtph_ps(h);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+template <int F, int R, int T>
+void block(float* const* y, const float* const* x, const void* const* w, int64_t row,
+           int64_t cols) {
+  __m512 sum[R][T];
+  for (int r = 0; r < R; ++r) {
+    for (int t = 0; t < T; ++t) sum[r][t] = _mm512_setzero_ps();
+  }
+  for (int64_t i = 0; i < cols; i += 16) {
+    const __mmask16 live = live_lanes(cols - i);
+    __m512 weights[R];
+    for (int r = 0; r < R; ++r) weights[r] = load_weights<F>(w[row + r], i, live);
+    for (int t = 0; t < T; ++t) {
+      const __m512 in = _mm512_maskz_loadu_ps(live, x[t] + i);
+      for (int r = 0; r < R; ++r) sum[r][t] = _mm512_fmadd_ps(weights[r], in, sum[r][t]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int t = 0; t < T; ++t) y[t][row + r] = _mm512_reduce_add_ps(sum[r][t]);
+  }
+}
+
+template <int F, int T>
+void all_rows(float* const* y, const float* const* x, const void* const* w, int64_t rows,
+              int64_t cols) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) block<F, 4, T>(y, x, w, row, cols);
+  for (; row < rows; ++row) block<F, 1, T>(y, x, w, row, cols);
+}
+
+template <int F>
+void dot_all(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+             int64_t rows, int64_t cols) {
+  int64_t t = 0;
+  for (; t + 6 <= tokens; t += 6) all_rows<F, 6>(y + t, x + t, w, rows, cols);
+  switch (tokens - t) {
+    case 5:
+      return all_rows<F, 5>(y + t, x + t, w, rows, cols);
+    case 4:
+      return all_rows<F, 4>(y + t, x + t, w, rows, cols);
+    case 3:
+      return all_rows<F, 3>(y + t, x + t, w, rows, cols);
+    case 2:
+      return all_rows<F, 2>(y + t, x + t, w, rows, cols);
+    case 1:
+      return all_rows<F, 1>(y + t, x + t, w, rows, cols);
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+void dot_rows_f32(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+                  int64_t rows, int64_t cols) {
+  dot_all<kFloatF32>(y, x, tokens, w, rows, cols);
+}
+
+void dot_rows_f16(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+                  int64_t rows, int64_t cols) {
+  dot_all<kFloatF16>(y, x, tokens, w, rows, cols);
+}
+
+void dot_rows_bf16(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+                   int64_t rows, int64_t cols) {
+  dot_all<kFloatBF16>(y, x, tokens, w, rows, cols);
+}
+
+}  // namespace headgate::avx512

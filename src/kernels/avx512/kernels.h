@@ -1,0 +1,46 @@
+// The kernels of this level; contracts in kernel_table.h.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace headgate::avx512 {
+
+void fill(KernelTable& table);
+
+void rms_norm(float* y, const float* x, const float* w, int64_t n, float eps);
+void gated_rms_norm(float* y, const float* x, const float* z, const float* w, int64_t n, float eps);
+void l2_norm(float* y, const float* x, int64_t n, float scale);
+void add_scaled(float* y, const float* x, float s, int64_t n);
+void scale_add(float* y, float s, const float* x, float t, int64_t n);
+void swiglu(float* y, const float* gate, const float* up, int64_t n);
+void sigmoid_gate(float* y, const float* gate, int64_t n);
+float exp_shifted(float* y, const float* x, int64_t n);
+void conv_silu(float* y, int64_t y_stride, const float* x, int64_t x_stride, const float* w,
+               int64_t width, float* state, int64_t state_stride, int64_t tokens, int64_t channels);
+void rotate_half(float* x, const float* cosines, const float* sines, int64_t half);
+void dot_rows_f32(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+                  int64_t rows, int64_t cols);
+void dot_rows_f16(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+                  int64_t rows, int64_t cols);
+void dot_rows_bf16(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
+                   int64_t rows, int64_t cols);
+void store_f32(void* dst, const float* x, int64_t n);
+void store_f16(void* dst, const float* x, int64_t n);
+void store_bf16(void* dst, const float* x, int64_t n);
+void quantize(ActivationBlock* blocks, const float* x, int64_t n, int64_t first_group);
+void panel_dot_q4k(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks);
+void panel_dot_q5k(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks);
+void panel_dot_q6k(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks);
+void panel_dot_q80(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks);
+void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                   const void* panels, int64_t count, int64_t blocks);
+void gated_delta(const DeltaArgs& args);
+void attention_block_f32(const AttentionArgs& args);
+void attention_block_f16(const AttentionArgs& args);
+void attention_block_bf16(const AttentionArgs& args);
+
+}  // namespace headgate::avx512
