@@ -93,6 +93,9 @@ struct KernelTable {
   void (*panel_dot[kPanelFormats])(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                                    const void* panels, int64_t count, int64_t blocks);
 
+  // Sum of n words, read as fast as the machine can: the yardstick of memory-bound kernels.
+  uint64_t (*read_words)(const uint64_t* words, int64_t n);
+
   // The gated delta rule, token after token: S *= exp(g); n = beta (v - S^T k); S += k n^T;
   // o = S^T q.
   void (*gated_delta)(const DeltaArgs& args);

@@ -165,6 +165,14 @@ TEST_P(Kernels, QuantizedActivationsAreIdentical) {
   }
 }
 
+TEST_P(Kernels, EveryWordIsRead) {
+  for (const int64_t n : kLengths) {
+    std::vector<uint64_t> words;
+    for (int64_t i = 0; i < n; ++i) words.push_back(random_bits(1, 2, static_cast<uint64_t>(i)));
+    EXPECT_EQ(fast.read_words(words.data(), n), slow.read_words(words.data(), n)) << n;
+  }
+}
+
 constexpr DType kPacked[] = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kQ4_0};
 
 // Random rows with finite scales.

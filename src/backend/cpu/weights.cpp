@@ -6,24 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/pack.h"
-#if __has_include("tensor/codec.h")
 #include "tensor/codec.h"
-#else
-#include "tensor/half.h"
-namespace headgate {
-static void dequantize_row(DType t, const std::byte* p, float* o, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    if (t == DType::kF32) {
-      std::memcpy(o + i, p + 4 * i, 4);
-    } else {
-      uint16_t h;
-      std::memcpy(&h, p + 2 * i, 2);
-      o[i] = t == DType::kBF16 ? bf16_to_float(h) : fp16_to_float(h);
-    }
-  }
-}
-}  // namespace headgate
-#endif
 
 namespace headgate {
 namespace {
@@ -93,11 +76,10 @@ void WeightView::decode_row(float* out, int64_t row) const {
     }
     return;
   }
-  dequantize_row(dtype, row_data(row), out, cols);
-  if (block_scales.empty()) return;
+  if (block_scales.empty()) return dequantize_row(dtype, row_data(row), out, cols);
   const int64_t per_row = (cols + kScaleBlock - 1) / kScaleBlock;
   const float* scales = block_scales.data() + stored_row(row) / kScaleBlock * per_row;
-  for (int64_t col = 0; col < cols; ++col) out[col] *= scales[col / kScaleBlock];
+  dequantize_fp8_row(row_data(row), scales, out, cols);
 }
 
 WeightView plan_weights(const MatrixSource& source, const WeightOptions& options) {

@@ -109,4 +109,26 @@ void store_bf16(void* dst, const float* x, int64_t n) {
   }
 }
 
+uint64_t read_words(const uint64_t* words, int64_t n) {
+  __m256i part[4];
+  for (int j = 0; j < 4; ++j) part[j] = _mm256_setzero_si256();
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    // A page ahead, where the hardware does not look.
+    _mm_prefetch(reinterpret_cast<const char*>(words + i) + 4096, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(words + i) + 4160, _MM_HINT_T0);
+    for (int j = 0; j < 4; ++j)
+      part[j] = _mm256_add_epi64(
+          part[j], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + i + 4 * j)));
+  }
+  const __m256i all =
+      _mm256_add_epi64(_mm256_add_epi64(part[0], part[1]), _mm256_add_epi64(part[2], part[3]));
+  uint64_t lanes[4];
+  memcpy(lanes, &all, sizeof lanes);
+  uint64_t sum = 0;
+  for (int j = 0; j < 4; ++j) sum += lanes[j];
+  for (; i < n; ++i) sum += words[i];
+  return sum;
+}
+
 }  // namespace headgate::avx2

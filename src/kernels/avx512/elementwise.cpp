@@ -100,4 +100,27 @@ void store_bf16(void* dst, const float* x, int64_t n) {
   }
 }
 
+uint64_t read_words(const uint64_t* words, int64_t n) {
+  __m512i part[4];
+  for (int j = 0; j < 4; ++j) part[j] = _mm512_setzero_si512();
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    // A page ahead, where the hardware does not look.
+    _mm_prefetch(reinterpret_cast<const char*>(words + i) + 4096, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(words + i) + 4160, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(words + i) + 4224, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(words + i) + 4288, _MM_HINT_T0);
+    for (int j = 0; j < 4; ++j)
+      part[j] = _mm512_add_epi64(part[j], _mm512_loadu_si512(words + i + 8 * j));
+  }
+  const __m512i all =
+      _mm512_add_epi64(_mm512_add_epi64(part[0], part[1]), _mm512_add_epi64(part[2], part[3]));
+  uint64_t lanes[8];
+  memcpy(lanes, &all, sizeof lanes);
+  uint64_t sum = 0;
+  for (int j = 0; j < 8; ++j) sum += lanes[j];
+  for (; i < n; ++i) sum += words[i];
+  return sum;
+}
+
 }  // namespace headgate::avx512

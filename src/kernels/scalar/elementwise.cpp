@@ -57,4 +57,10 @@ void store_bf16(void* dst, const float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = float_to_bf16(x[i]);
 }
 
+uint64_t read_words(const uint64_t* words, int64_t n) {
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += words[i];
+  return sum;
+}
+
 }  // namespace headgate::scalar
