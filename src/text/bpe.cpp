@@ -2,7 +2,6 @@
 #include "text/bpe.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "base/error.h"
 #include "text/vocabulary.h"
@@ -55,8 +54,10 @@ void MergeRules::apply(std::string_view piece, BpeScratch& scratch,
                        std::vector<int32_t>& out) const {
   if (piece.size() <= kShort) {
     apply_short(piece, out);
+  } else if (piece.size() <= kLong) {
+    apply_linked(piece, scratch, scratch.heap, out);
   } else {
-    apply_long(piece, scratch, out);
+    apply_linked(piece, scratch, scratch.buckets, out);
   }
 }
 
@@ -92,8 +93,9 @@ void MergeRules::apply_short(std::string_view piece, std::vector<int32_t>& out) 
   out.insert(out.end(), ids, ids + count);
 }
 
-void MergeRules::apply_long(std::string_view piece, BpeScratch& s,
-                            std::vector<int32_t>& out) const {
+template <typename Queue>
+void MergeRules::apply_linked(std::string_view piece, BpeScratch& s, Queue& queue,
+                              std::vector<int32_t>& out) const {
   const auto count = static_cast<int32_t>(piece.size());
   for (auto* column : {&s.ids, &s.previous, &s.next, &s.rank, &s.merged}) {
     column->resize(piece.size());
@@ -102,15 +104,13 @@ void MergeRules::apply_long(std::string_view piece, BpeScratch& s,
   int32_t* const previous = s.previous.data();
   int32_t* const next = s.next.data();
   int32_t* const rank = s.rank.data();
-  // The queue holds rank << 32 | position. An entry whose rank is no longer that of its position is
-  // out of date: positions only lose pairs, so rank[] tells.
-  s.queue.clear();
+  // A queue entry whose rank is no longer that of its position is out of date.
+  queue.clear(rules_);
   const auto set_pair = [&](int32_t i, const Outcome& outcome) {
     rank[i] = outcome.rank;
-    if (outcome.rank == kNoRank) return false;
+    if (outcome.rank == kNoRank) return;
     s.merged[static_cast<size_t>(i)] = outcome.merged;
-    s.queue.push_back(static_cast<uint64_t>(outcome.rank) << 32 | static_cast<uint32_t>(i));
-    return true;
+    queue.push({outcome.rank, i});
   };
   const auto outcome_at = [&](int32_t i) {
     return next[i] == count ? Outcome{kNoRank, -1} : outcome(ids[i], ids[next[i]]);
@@ -123,23 +123,16 @@ void MergeRules::apply_long(std::string_view piece, BpeScratch& s,
     const bool last = i + 1 == count;
     set_pair(i, last ? Outcome{kNoRank, -1} : byte_pair(piece[at], piece[at + 1]));
   }
-  const std::greater<> later;
-  std::make_heap(s.queue.begin(), s.queue.end(), later);
-  while (!s.queue.empty()) {
-    const uint64_t top = s.queue.front();
-    std::pop_heap(s.queue.begin(), s.queue.end(), later);
-    s.queue.pop_back();
-    const auto i = static_cast<int32_t>(top & 0xffffffffu);
-    if (rank[i] != static_cast<int32_t>(top >> 32)) continue;
+  for (RankedPosition top = queue.pop(); top.rank >= 0; top = queue.pop()) {
+    const int32_t i = top.position;
+    if (rank[i] != top.rank) continue;
     const int32_t gone = next[i];
     ids[i] = s.merged[static_cast<size_t>(i)];
     rank[gone] = kNoRank;
     next[i] = next[gone];
     if (next[i] < count) previous[next[i]] = i;
     for (const int32_t changed : {i, previous[i]}) {
-      if (changed >= 0 && set_pair(changed, outcome_at(changed))) {
-        std::push_heap(s.queue.begin(), s.queue.end(), later);
-      }
+      if (changed >= 0) set_pair(changed, outcome_at(changed));
     }
   }
   for (int32_t i = 0; i < count; i = next[i]) out.push_back(ids[i]);

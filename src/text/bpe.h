@@ -6,12 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "text/bpe_queue.h"
+
 namespace headgate {
 
 // Memory that merging reuses from piece to piece; one per encode call.
 struct BpeScratch {
   std::vector<int32_t> ids, previous, next, rank, merged;
-  std::vector<uint64_t> queue;
+  HeapQueue heap;
+  BucketQueue buckets;
 };
 
 // Merge rules by rank. Filled once, then only read. Thread rule: const members may be called from
@@ -41,7 +44,8 @@ class MergeRules {
     int32_t merged = -1;
   };
   static constexpr int32_t kNoRank = 0x7fffffff;
-  static constexpr int kShort = 32;  // bytes; measured: below it, scanning beats a queue
+  static constexpr int kShort = 32;   // bytes; measured: up to it, scanning beats a queue
+  static constexpr int kLong = 4096;  // bytes; measured: beyond it, buckets beat a heap
 
   // What merging needs to know of a pair.
   struct Outcome {
@@ -59,7 +63,9 @@ class MergeRules {
   }
   uint64_t slot_of(int32_t left, int32_t right) const;
   void apply_short(std::string_view piece, std::vector<int32_t>& out) const;
-  void apply_long(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
+  template <typename Queue>
+  void apply_linked(std::string_view piece, BpeScratch& scratch, Queue& queue,
+                    std::vector<int32_t>& out) const;
 
   std::array<int32_t, 256> byte_ids_{};
   std::vector<Outcome> byte_pairs_;  // of each two bytes: half of all look-ups, without hashing
