@@ -1,0 +1,249 @@
+// Speed of the CPU backend's ops beside the read bandwidth of the machine, measured in turns.
+//
+// kernels_bench [--threads N] [--filter TEXT]; HEADGATE_ISA chooses the kernels. Prints one line
+// per case: the lower decile of its times (CPU time with --threads 1), GB/s of weights or state,
+// GFLOP/s, and GB/s as a share of the read bandwidth measured just before and after.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/calibrate.h"
+#include "base/random.h"
+#include "tensor/half.h"
+
+namespace headgate {
+namespace {
+
+struct Options {
+  int threads = 0;
+  std::string filter;
+};
+
+std::vector<float> random_floats(int64_t n, uint64_t seed) {
+  std::vector<float> out(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i)
+    out[static_cast<size_t>(i)] =
+        static_cast<float>(random_uniform(seed, 0, static_cast<uint64_t>(i))) - 0.5f;
+  return out;
+}
+
+// Random stored rows whose fp16 scales are small: every scale byte pair becomes 2^-10.
+std::vector<std::byte> random_rows(DType type, int64_t rows, int64_t cols) {
+  std::vector<std::byte> out(static_cast<size_t>(rows * row_bytes(type, cols)));
+  for (size_t i = 0; i + 8 <= out.size(); i += 8) {
+    const uint64_t bits = random_bits(1, 0, i);
+    std::memcpy(&out[i], &bits, 8);
+  }
+  const auto block = static_cast<size_t>(dtype_info(type).block_bytes);
+  const uint16_t small = float_to_fp16(0.001f);
+  if (!is_quantized(type)) {
+    for (size_t at = 0; at < out.size(); at += block) std::memset(&out[at], 0x11, block);
+    return out;
+  }
+  for (size_t at = 0; at < out.size(); at += block) {
+    std::memcpy(&out[at + (type == DType::kQ6_K ? block - 2 : 0)], &small, 2);
+    if (type == DType::kQ4_K || type == DType::kQ5_K) std::memcpy(&out[at + 2], &small, 2);
+  }
+  return out;
+}
+
+double now_seconds(clockid_t clock) {
+  timespec t;
+  ::clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+// Lower decile of the seconds of `run`, called `times` times.
+double decile_seconds(int times, clockid_t clock, const std::function<void()>& run) {
+  run();
+  std::vector<double> seconds;
+  for (int i = 0; i < times; ++i) {
+    const double start = now_seconds(clock);
+    run();
+    seconds.push_back(now_seconds(clock) - start);
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[seconds.size() / 10];
+}
+
+class Bench {
+ public:
+  explicit Bench(const Options& options) : options_(options) {
+    BackendOptions backend;
+    backend.threads = options.threads;
+    backend_ = open_backend(backend);
+    std::printf("%s\n", backend_->description().c_str());
+    std::printf("%-34s %10s %9s %9s %8s\n", "case", "us", "GB/s", "GFLOP/s", "of read");
+  }
+
+  bool wants(const std::string& name) const {
+    return options_.filter.empty() || name.find(options_.filter) != std::string::npos;
+  }
+
+  // `bytes` and `flops` of one call of `run`.
+  void report(const std::string& name, double bytes, double flops, int times,
+              const std::function<void()>& run) {
+    const double before = calibrate_memory(options_.threads).read_gbps;
+    // One thread can be timed by its own clock, which stops while others use the core.
+    const clockid_t clock = options_.threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+    const double seconds = decile_seconds(times, clock, run);
+    const double after = calibrate_memory(options_.threads).read_gbps;
+    const double roof = std::max(before, after);
+    std::printf("%-34s %10.1f %9.1f %9.1f %7.0f%%  (read %.1f, %.1f GB/s)\n", name.c_str(),
+                seconds * 1e6, bytes / seconds * 1e-9, flops / seconds * 1e-9,
+                100 * bytes / seconds * 1e-9 / roof, before, after);
+    std::fflush(stdout);
+  }
+
+  void linear(DType type) {
+    const std::string name(dtype_name(type));
+    if (!wants("linear " + name)) return;
+    const int64_t rows = 24576, cols = 2048;
+    const std::vector<std::byte> stored = random_rows(type, rows, cols);
+    MatrixSource source;
+    source.dtype = type;
+    source.rows = rows;
+    source.cols = cols;
+    source.bytes = stored;
+    // Several copies, so that no cache holds them all.
+    std::vector<std::unique_ptr<Matrix>> copies;
+    for (int i = 0; i < 8; ++i) copies.push_back(backend_->make_matrix(source));
+    for (const int64_t tokens : {1, 2, 4, 8, 32, 128, 512}) {
+      const std::vector<float> x = random_floats(tokens * cols, 2);
+      std::vector<float> y(static_cast<size_t>(tokens * rows));
+      size_t next = 0;
+      report("linear " + name + " x " + std::to_string(tokens),
+             static_cast<double>(copies[0]->bytes()),
+             2.0 * static_cast<double>(rows * cols * tokens), tokens > 32 ? 3 : 16, [&] {
+               backend_->linear({y.data(), tokens, rows}, {x.data(), tokens, cols},
+                                *copies[next++ % copies.size()]);
+             });
+    }
+  }
+
+  void experts(DType type) {
+    const std::string name = "experts " + std::string(dtype_name(type));
+    if (!wants(name)) return;
+    const int64_t count = 512, hidden = 2048, width = 512, k = 10;
+    const std::vector<std::byte> in = random_rows(type, width, hidden);
+    const std::vector<std::byte> out = random_rows(type, hidden, width);
+    std::vector<ExpertSource> sources(count);
+    for (ExpertSource& e : sources) {
+      e.gate = {type, width, hidden, in, {}, {}, false, false};
+      e.up = e.gate;
+      e.down = {type, hidden, width, out, {}, {}, false, false};
+    }
+    const auto stack = backend_->make_experts(sources);
+    uint64_t call = 0;
+    for (const int64_t tokens : {1, 4, 16, 64, 512, 2048}) {
+      const std::vector<float> x = random_floats(tokens * hidden, 2);
+      const std::vector<float> weights(static_cast<size_t>(tokens * k), 0.1f);
+      std::vector<float> y(x.size());
+      std::vector<int32_t> ids(weights.size());
+      double active = 0;
+      const auto choose = [&] {
+        std::vector<bool> seen(count);
+        active = 0;
+        ++call;
+        for (size_t i = 0; i < ids.size(); ++i) {
+          ids[i] = static_cast<int32_t>(random_bits(call, i / k, i % k) % 51 + 51 * (i % k));
+          if (!seen[static_cast<size_t>(ids[i])]) ++active;
+          seen[static_cast<size_t>(ids[i])] = true;
+        }
+      };
+      choose();
+      report(name + " x " + std::to_string(tokens),
+             active * static_cast<double>(stack->bytes_per_expert()),
+             6.0 * static_cast<double>(hidden * width * tokens * k), tokens > 64 ? 3 : 24, [&] {
+               choose();
+               backend_->experts({y.data(), tokens, hidden}, {x.data(), tokens, hidden}, ids,
+                                 weights, k, *stack);
+             });
+    }
+  }
+
+  void delta_rule() {
+    if (!wants("delta rule")) return;
+    const DeltaShape shape{16, 32, 128, 128, false};
+    const int64_t layers = 36, state_floats = 32 * 128 * 128;
+    std::vector<float> state(static_cast<size_t>(layers * state_floats));
+    for (const int64_t tokens : {1, 4, 64, 256}) {
+      const std::vector<float> qk = random_floats(tokens * 16 * 128, 1);
+      const std::vector<float> v = random_floats(tokens * 32 * 128, 2);
+      const std::vector<float> beta(static_cast<size_t>(tokens * 32), 0.5f);
+      const std::vector<float> g(beta.size(), -0.05f);
+      std::vector<float> o(v.size());
+      int64_t layer = 0;
+      report("delta rule x " + std::to_string(tokens), 8.0 * static_cast<double>(state_floats),
+             8.0 * static_cast<double>(state_floats * tokens), tokens > 8 ? 8 : 100, [&] {
+               RecurrentSpan span;
+               span.rows = {0, tokens, 0};
+               span.delta = state.data() + (layer++ % layers) * state_floats;
+               const View in(qk.data(), tokens, 16 * 128);
+               const View gates(beta.data(), tokens, 32), decays(g.data(), tokens, 32);
+               backend_->gated_delta_rule({o.data(), tokens, 32 * 128}, in, in,
+                                          {v.data(), tokens, 32 * 128}, gates, decays, shape,
+                                          {&span, 1});
+             });
+    }
+  }
+
+  void attention() {
+    if (!wants("attention")) return;
+    KvLayout layout;
+    layout.kv_heads = 2;
+    layout.head_dim = 256;
+    const int64_t heads = 16, context = 32768;
+    std::vector<std::byte> memory(
+        static_cast<size_t>(context / layout.page_tokens * layout.page_bytes()), std::byte{0x3d});
+    std::vector<std::byte*> pages;
+    for (int64_t p = 0; p < context / layout.page_tokens; ++p)
+      pages.push_back(memory.data() + p * layout.page_bytes());
+    for (const int64_t tokens : {1, 4, 64, 256}) {
+      const int64_t depth = tokens > 8 ? 4096 : context;
+      const std::vector<float> q = random_floats(tokens * heads * 256, 1);
+      std::vector<float> o(q.size());
+      const double seen = static_cast<double>(depth);
+      report("attention x " + std::to_string(tokens) + " at " + std::to_string(depth),
+             seen * 2 * 2 * 256 * 2, 4.0 * 256 * 16 * seen * static_cast<double>(tokens),
+             tokens > 8 ? 3 : 16, [&] {
+               KvSpan span;
+               span.rows = {0, tokens, depth - tokens};
+               span.pages = pages;
+               backend_->attention({o.data(), tokens, heads * 256}, {q.data(), tokens, heads * 256},
+                                   heads, 256, 0.0625f, layout, {&span, 1});
+             });
+    }
+  }
+
+ private:
+  Options options_;
+  std::unique_ptr<Backend> backend_;
+};
+
+int run(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (std::strcmp(argv[i], "--threads") == 0) options.threads = std::atoi(argv[i + 1]);
+    if (std::strcmp(argv[i], "--filter") == 0) options.filter = argv[i + 1];
+  }
+  Bench bench(options);
+  for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kQ4_0,
+                           DType::kBF16, DType::kF32})
+    bench.linear(type);
+  bench.experts(DType::kQ4_K);
+  bench.delta_rule();
+  bench.attention();
+  return 0;
+}
+
+}  // namespace
+}  // namespace headgate
+
+int main(int argc, char** argv) { return headgate::run(argc, argv); }
