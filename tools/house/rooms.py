@@ -84,8 +84,8 @@ def includes_of(text):
 
 def allowed_edges(page):
     """{room: set of rooms it may include} from the table in docs/architecture.md."""
-    allowed = {}
-    for line in page.splitlines():
+    allowed, table = {}, re.search(r"^\| room \|.*?(?:\n\n|\Z)", page, re.M | re.S)
+    for line in (table.group(0) if table else "").splitlines():
         cells = [cell.strip().strip("`") for cell in line.strip().strip("|").split("|")]
         if not line.startswith("|") or len(cells) != 4:
             continue
