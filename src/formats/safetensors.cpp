@@ -172,17 +172,16 @@ void check_shard_name(std::string_view name, const std::string& index_path) {
   }
 }
 
-using WeightMap = std::map<std::string, std::string, std::less<>>;  // tensor -> shard
+}  // namespace
 
-WeightMap read_weight_map(const std::string& index_path) {
-  const std::string text = read_text_file(index_path, kMaxIndexBytes);
+ShardIndex parse_shard_index(std::string_view text, const std::string& index_path) {
   const json::value index = parse_strict(text, index_path);
   const json::value* map = index.get_object().if_contains("weight_map");
   if (map == nullptr || !map->is_object() || map->get_object().empty()) {
     fail(ErrorCode::kInvalidFile, "{}: weight_map {}, expected an object naming a shard per tensor",
          index_path, map == nullptr ? "not found" : "empty or malformed");
   }
-  WeightMap weights;
+  ShardIndex weights;
   for (const auto& item : map->get_object()) {
     if (!item.value().is_string()) {
       fail(ErrorCode::kInvalidFile, "{}: weight_map: tensor {}: expected a file name", index_path,
@@ -194,8 +193,6 @@ WeightMap read_weight_map(const std::string& index_path) {
   }
   return weights;
 }
-
-}  // namespace
 
 SafetensorsMetadata read_safetensors(TensorStore& store, int32_t file) {
   const std::string path = store.paths()[static_cast<size_t>(file)];
@@ -229,7 +226,8 @@ TensorStore open_safetensors(const std::string& path) {
 void read_safetensors_index(TensorStore& store, const std::string& index_path) {
   const size_t slash = index_path.rfind('/');
   const std::string folder = slash == std::string::npos ? "" : index_path.substr(0, slash + 1);
-  const WeightMap weights = read_weight_map(index_path);
+  const ShardIndex weights =
+      parse_shard_index(read_text_file(index_path, kMaxIndexBytes), index_path);
   std::map<std::string, int32_t> shards;
   for (const auto& [tensor, shard] : weights) {
     if (shards.contains(shard)) continue;

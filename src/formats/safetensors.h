@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "formats/tensor_store.h"
 
@@ -19,6 +21,13 @@ SafetensorsMetadata read_safetensors(TensorStore& store, int32_t file);
 
 // One .safetensors file.
 TensorStore open_safetensors(const std::string& path);
+
+// Tensor name -> file name of its shard, relative to the folder of the index.
+using ShardIndex = std::map<std::string, std::string, std::less<>>;
+
+// Parses the text of an index; `index_path` names it in errors. Shard names that leave the folder
+// are refused.
+ShardIndex parse_shard_index(std::string_view text, const std::string& index_path);
 
 // Adds all shards named by an index ("model.safetensors.index.json"). Shards lie in the folder of
 // the index: a name that leaves it is refused. Every tensor of weight_map must be in the shard it
