@@ -12,7 +12,7 @@ boost_packages() {
 
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libedit-dev"
 TEST_PACKAGES="libgtest-dev libbenchmark-dev binutils git python3 python3-venv"
-CI_PACKAGES="ccache clang clang-format"
+CI_PACKAGES="ccache clang libclang-rt-dev llvm clang-format"
 
 # Says which of the packages named are not installed.
 missing_packages() {
