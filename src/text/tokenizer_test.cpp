@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -145,6 +146,37 @@ TEST(MergeRules, PiecesOfAllLengthsFollowTheDefinition) {
     Ids got;
     rules.apply(piece, scratch, got);
     ASSERT_EQ(got, expected) << piece;
+  }
+}
+
+TEST(BpeQueues, PopTheLowestRankAndThenTheLeftmostPosition) {
+  std::mt19937 random(6);
+  HeapQueue heap;
+  BucketQueue buckets;
+  for (int round = 0; round < 200; ++round) {
+    heap.clear(20);
+    buckets.clear(20);
+    std::set<std::pair<int32_t, int32_t>> waiting;
+    for (int step = 0; step < 300; ++step) {
+      if (random() % 3 != 0) {
+        const auto rank = static_cast<int32_t>(random() % 20);
+        const auto position = static_cast<int32_t>(random() % 1000);
+        if (!waiting.emplace(rank, position).second) continue;
+        heap.push({rank, position});
+        buckets.push({rank, position});
+        continue;
+      }
+      const RankedPosition a = heap.pop();
+      const RankedPosition b = buckets.pop();
+      ASSERT_EQ(a.rank, b.rank);
+      if (waiting.empty()) {
+        ASSERT_LT(a.rank, 0);
+        continue;
+      }
+      ASSERT_EQ(std::pair(a.rank, a.position), *waiting.begin());
+      ASSERT_EQ(std::pair(b.rank, b.position), *waiting.begin());
+      waiting.erase(waiting.begin());
+    }
   }
 }
 

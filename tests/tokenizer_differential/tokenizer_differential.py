@@ -55,11 +55,13 @@ ALPHABETS = [
     "\U0001d15e\U0001109a\U000110ba\U00011131\U00011127\U0002f800\U000e0100\U0010ffff", "sStTmMdDrReEvVlL'\u017f\u2019",
 ]
 WORDS = ["the", " the", "Hello", "'s", "'S", "'\u017f", "'ll", "'re ", "don't", "I'VE", "<|", "|>", "<think", "</", " \n ",
-         "\r\n", "    ", "\t\t", "123", "http://", "e\u0301", "\u1112\u1161\u11ab", "tokenization", " caf\u00e9", "==", "<<|im_end|>"]
+         "x'\u017fy", "\uac00\u11a7", "\u1100\u1161\u11a7\u11a8", "\r\n", "    ", "\t\t", "123", "http://", "e\u0301", "\u1112\u1161\u11ab", "tokenization", " caf\u00e9", "==", "<<|im_end|>"]
 
 
 def random_text(rng, added):
     kind = rng.random()
+    if kind < 0.003:
+        return "".join(rng.choices(rng.choice(["etaoinsh", "ab", "\u4e2d\u6587\u7684\u662f", " \t", "=-+"]), k=rng.randint(3000, 9000)))
     if kind < 0.02:
         return rng.choice("a \n!0\u4e2d\u0301\u1100") * rng.randint(1, 3000)
     out = []
@@ -67,8 +69,11 @@ def random_text(rng, added):
         pick = rng.random()
         if pick < 0.5:
             out += rng.choices(rng.choice(ALPHABETS), k=rng.randint(1, 8))
-        elif pick < 0.7:
+        elif pick < 0.68:
             out.append(rng.choice(WORDS))
+        elif pick < 0.7:
+            tail = rng.choice(["s", "t", "re", "ve", "m", "ll", "d", "\u017f", "l", "r", "\u212a"])
+            out.append("'" + "".join(rng.choice([c, c.upper()]) for c in tail) + rng.choice(["", "x", " ", "1", "\u0301"]))
         elif pick < 0.82:
             out.append(rng.choice(added))
         elif pick < 0.85:
