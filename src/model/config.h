@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
+#include "model/tensor_names.h"
 
 namespace headgate {
 
@@ -30,6 +32,7 @@ struct RopeConfig {
   double beta_fast = 32.0;
   double beta_slow = 1.0;
   std::optional<double> attention_factor;
+  bool truncate = true;  // YaRN's ramp starts and ends at whole dimensions
 };
 
 struct GatedDeltaConfig {
@@ -49,7 +52,7 @@ struct MoeConfig {
 };
 
 struct ModelConfig {
-  std::string family;  // "qwen3_next"
+  std::string family;  // "qwen3_next": the model_type of config.json
   int64_t vocabulary = 0;
   int64_t hidden_size = 0;
   int64_t layers = 0;
@@ -77,6 +80,11 @@ struct ModelConfig {
 // found, expected).
 ModelConfig read_model_config(const Checkpoint& checkpoint);
 
+// How the checkpoint the configuration was read from names its tensors, and the GGUF architecture
+// ("qwen3next") of the family.
+Naming tensor_naming(const ModelConfig& config, const Checkpoint& checkpoint);
+std::string_view gguf_architecture(const ModelConfig& config);
+
 // Inverse frequencies and scale of a rope configuration, YaRN included.
 RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dims);
 
@@ -92,5 +100,15 @@ struct ModelSize {
   int64_t delta_values = 0, conv_values = 0;  // numbers per sequence
 };
 ModelSize model_size(const ModelConfig& config);
+
+// Bytes one sequence needs for `context` tokens; delta and convolution states are fp32.
+struct StateSize {
+  int64_t kv_bytes_per_token = 0;
+  int64_t kv_bytes = 0;  // of the whole context
+  int64_t delta_bytes = 0;
+  int64_t conv_bytes = 0;
+  int64_t total() const { return kv_bytes + delta_bytes + conv_bytes; }
+};
+StateSize state_size(const ModelConfig& config, DType kv_dtype, int64_t context);
 
 }  // namespace headgate

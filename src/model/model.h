@@ -53,7 +53,8 @@ struct Step;  // internal: backend, scratch, spans
 class Model {
  public:
   // Reads the configuration, checks every tensor's shape (one Error naming file, tensor, found,
-  // expected) and loads the weights into the backend, which must outlive the model.
+  // expected) and loads the weights into the backend. Backend and checkpoint must outlive the
+  // model: weights may be computed straight from the mapped files.
   static std::shared_ptr<const Model> load(const Checkpoint& checkpoint, Backend& backend,
                                            const LoadOptions& options = {});
   ~Model();
@@ -64,15 +65,19 @@ class Model {
   int64_t weight_bytes() const;
   int64_t weight_bytes_per_token() const;  // bytes of weights one decoded token reads (batch 1)
 
-  // Runs all items in one step. Throws kInvalidArgument for a token outside the vocabulary.
-  // Thread rule: one step at a time per backend.
+  // Runs all items in one step and advances their states; an item may be empty. Throws
+  // kInvalidArgument for a token outside the vocabulary, before anything has changed. Thread rule:
+  // one step at a time per backend and per model.
   void forward(std::span<const BatchItem> items, StepResult& result,
                const Trace& trace = nullptr) const;
 
-  // Multi-token prediction: pairs (hidden_i, token_{i+1}), `hidden` [tokens.size(), hidden_size]
-  // final-normed, at positions mtp_state.position()...; writes m [tokens, hidden_size] and, for the
-  // last row or all rows, logits. `mtp_state` comes from a pool with mtp_state_shape(). Source:
-  // speculative decoding notes in docs/mtp.md.
+  // Multi-token prediction (only when has_mtp()): pairs (hidden_i, token_{i+1}), `hidden`
+  // [tokens.size(), hidden_size] final-normed, at positions mtp_state.position()...; writes m
+  // [tokens, hidden_size] and, for the last row or all rows, logits. `mtp_state` comes from a pool
+  // with mtp_state_shape() and has reserved room; it is advanced. The module's output is
+  // final-normed, so a second draft passes result.hidden of the first back in as `hidden` (it may
+  // be the same memory), and dropping drafts is mtp_state.rewind(). Source: DeepSeek-V3 (arXiv
+  // 2412.19437, section 2.2) with Qwen3-Next's order: embedding first, hidden state second.
   StateShape mtp_state_shape(DType kv_dtype, int64_t page_tokens = 256) const;
   void mtp_forward(SequenceState& mtp_state, std::span<const int32_t> tokens, View hidden,
                    LogitRows logits, StepResult& result) const;

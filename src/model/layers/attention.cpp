@@ -1,0 +1,49 @@
+// Attention with normed queries and keys, rotary positions and an optional output gate.
+#include <cmath>
+
+#include "model/layers/layers.h"
+
+namespace headgate {
+
+void attention(Step& step, const AttentionWeights& w, int64_t layer, View x, MutView y) {
+  Backend& b = step.backend;
+  const AttentionConfig& c = step.config.attention;
+  const ScratchScope scope(step.buffers.scratch);
+  const int64_t dim = c.head_dim;
+  const int64_t query_stride = c.output_gate ? 2 * dim : dim;  // a gate follows each head's query
+  const MutView q = step.take(c.heads * query_stride);
+  const MutView k = step.take(c.kv_heads * dim);
+  const MutView v = step.take(c.kv_heads * dim);
+  const MutView o = step.take(c.heads * dim);
+  b.linear(q, x, *w.query);
+  b.linear(k, x, *w.key);
+  b.linear(v, x, *w.value);
+
+  // Every head is a row of its own: [tokens * heads, head_dim].
+  const MutView q_heads{q.data, step.tokens * c.heads, dim, query_stride};
+  const MutView k_heads{k.data, step.tokens * c.kv_heads, dim};
+  const MutView o_heads{o.data, step.tokens * c.heads, dim};
+  b.rms_norm(q_heads, q_heads, w.query_norm, step.config.norm_eps);
+  b.rms_norm(k_heads, k_heads, w.key_norm, step.config.norm_eps);
+  b.rope(q, c.heads, query_stride, step.rope, step.rows());
+  b.rope(k, c.kv_heads, dim, step.rope, step.rows());
+  step.emit("q_rot", q_heads);
+  step.emit("k_rot", k);
+  step.emit("v", v);
+
+  const KvLayout layout = step.kv_layout();
+  const std::span<const KvSpan> spans = step.kv(layer);
+  b.kv_store(k, v, layout, spans);
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
+  b.attention(o, q, c.heads, query_stride, scale, layout, spans);
+  step.emit("attn", o);
+  if (c.output_gate) {
+    const View gate{q.data + dim, step.tokens * c.heads, dim, query_stride};
+    b.sigmoid_gate(o_heads, gate);
+    step.emit("gate", gate);
+    step.emit("gated", o);
+  }
+  b.linear(y, o, *w.out);
+}
+
+}  // namespace headgate

@@ -1,0 +1,55 @@
+// What the layers of one step share: backend, scratch memory, and which rows belong to which
+// sequence.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/config.h"
+#include "model/model.h"
+#include "model/scratch.h"
+
+namespace headgate {
+
+// Memory that lives from step to step.
+struct StepBuffers {
+  ScratchStack scratch;
+  std::vector<int32_t> tokens;
+  std::vector<SequenceState*> states;
+  std::vector<RowSpan> rows;
+  std::vector<KvSpan> kv;
+  std::vector<RecurrentSpan> recurrent;
+  std::vector<int32_t> expert_ids;
+  std::vector<float> expert_weights;
+};
+
+// One step: rows [0, tokens) of every activation matrix, split over sequences by `rows`.
+struct Step {
+  Backend& backend;
+  const ModelConfig& config;
+  const RopeTable& rope;
+  StepBuffers& buffers;
+  const Trace* trace;  // null: nobody listens
+  int64_t tokens = 0;
+  std::string prefix = {};  // of the names the trace hears: "layer3."
+
+  // Adds one sequence's next `count` rows.
+  void add_sequence(SequenceState& state, int64_t count);
+
+  MutView take(int64_t cols) const { return buffers.scratch.take(tokens, cols); }
+  std::span<const RowSpan> rows() const { return buffers.rows; }
+  // Views of the sequences' states in one layer; valid until the next call.
+  std::span<const KvSpan> kv(int64_t attention_layer) const;
+  std::span<const RecurrentSpan> recurrent(int64_t recurrent_layer) const;
+  KvLayout kv_layout() const;
+
+  void emit(std::string_view name, View value) const {
+    if (trace != nullptr) (*trace)(prefix + std::string(name), value);
+  }
+};
+
+}  // namespace headgate
