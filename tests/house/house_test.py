@@ -24,7 +24,8 @@ CLEAN = {
     "src/base/door.h": "// A door of base.\n#pragma once\n#include <string>\n",
     "src/base/private.h": "// A private header.\n#pragma once\n",
     "src/base/door.cpp": '// Behind the door.\n#include "base/door.h"\n\n#include "base/private.h"\n',
-    "src/low/CMakeLists.txt": "set(more extra.cpp)  # listed by a variable\nheadgate_room(low DEPS base SOURCES low.cpp ${more})\n",
+    "src/low/CMakeLists.txt": "set(names extra)  # listed by a loop\nforeach(name IN LISTS names)\n  list(APPEND more ${name}.cpp)\n"
+                              "endforeach()\nheadgate_room(low DEPS base SOURCES low.cpp ${more})\n",
     "src/low/low.cpp": '// Low things.\n#include "base/door.h"\n',
     "src/low/extra.cpp": "// Extra things.\n",
 }

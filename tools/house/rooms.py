@@ -17,15 +17,10 @@ class Room:
     listed: set = field(default_factory=set)   # every file that is named
 
 
-def cmake_words(text):
-    """Words of a CMake file, without comments and quotes; brackets are words of their own."""
-    text = re.sub(r"#[^\n]*", "", text)
-    return re.findall(r"\(|\)|\$\{\w+\}|[^\s()\"]+", text)
-
-
 def cmake_calls(text):
-    """Yields (command, [words]) for every call; nested brackets are flattened."""
-    words, at = cmake_words(text), 0
+    """(command, [words]) of every call; comments and quotes are left out, nested brackets flattened."""
+    words = re.findall(r"\(|\)|[^\s()\"]+", re.sub(r"#[^\n]*", "", text))
+    calls, at = [], 0
     while at + 1 < len(words):
         if words[at + 1] != "(":
             at += 1
@@ -37,16 +32,44 @@ def cmake_calls(text):
             if words[at] not in "()":
                 inside.append(words[at])
             at += 1
-        yield command.lower(), inside
+        calls.append((command.lower(), inside))
+    return calls
 
 
 def expand(words, variables):
-    """Replaces ${name} by the words that any set() or list(APPEND) of the file gave it."""
+    """Replaces variables that the file set: a word that is one becomes its list, ${a}/${b} becomes one word."""
     out = []
     for word in words:
-        name = re.fullmatch(r"\$\{(\w+)\}", word)
-        out += variables.get(name.group(1), []) if name else [word]
+        whole = re.fullmatch(r"\$\{(\w+)\}", word)
+        if whole:
+            out += variables.get(whole.group(1), [])
+        else:
+            out.append(re.sub(r"\$\{(\w+)\}", lambda m: ";".join(variables.get(m.group(1), [])), word))
     return out
+
+
+def run_cmake(calls, variables):
+    """Yields (command, expanded words), running set(), list(APPEND) and foreach(); every if() counts as true."""
+    at = 0
+    while at < len(calls):
+        command, words = calls[at][0], expand(calls[at][1], variables)
+        at += 1
+        if command == "set" and words:
+            variables[words[0]] = variables.get(words[0], []) + words[1:]
+        elif command == "list" and words[:1] == ["APPEND"] and len(words) > 1:
+            variables.setdefault(words[1], []).extend(words[2:])
+        elif command == "foreach" and words:
+            end, depth = at, 1
+            while end < len(calls) and depth:
+                depth += {"foreach": 1, "endforeach": -1}.get(calls[end][0], 0)
+                end += 1
+            lists = words[1:3] == ["IN", "LISTS"]
+            items = [item for name in words[3:] for item in variables.get(name, [])] if lists else words[1:]
+            for item in items:
+                variables[words[0]] = [item]
+                yield from run_cmake(calls[at:end - 1], variables)
+            at = end
+        yield command, words
 
 
 def read_room(src, name):
@@ -55,15 +78,10 @@ def read_room(src, name):
     if not os.path.exists(path):
         return None
     with open(path, encoding="utf-8") as file:
-        text = file.read()
-    variables, room = {}, Room(name)
-    for command, words in cmake_calls(text):
-        words = expand(words, variables)
-        if command == "set" and words:
-            variables.setdefault(words[0], []).extend(words[1:])
-        elif command == "list" and words[:1] == ["APPEND"] and len(words) > 1:
-            variables.setdefault(words[1], []).extend(words[2:])
-        elif command == "headgate_room" and words:
+        calls = cmake_calls(file.read())
+    room = Room(name)
+    for command, words in run_cmake(calls, {}):
+        if command == "headgate_room":
             section = None
             for word in words[1:]:
                 if word in KEYWORDS:
@@ -72,7 +90,8 @@ def read_room(src, name):
                     room.deps.append(word)
                 elif section == "HEADERS":
                     room.doors.add(word)
-        room.listed.update(w for w in words if w.endswith(SOURCE_ENDINGS) and not w.startswith("/"))
+        if command in ("headgate_room", "add_executable", "add_library", "target_sources", "headgate_program"):
+            room.listed.update(w for w in words if w.endswith(SOURCE_ENDINGS) and not w.startswith("/"))
     return room
 
 
