@@ -43,6 +43,7 @@ struct AttentionArgs {
   const int64_t* visible;  // [rows] tokens each row may see, 0..tokens
   int64_t head_dim;
   float scale;
+  bool stream;        // the tokens are probably not in a cache yet
   float* max;         // [rows] running maximum of the scores, -inf at first
   float* sum;         // [rows] running sum of exp(score - max)
   float* const* out;  // [rows] running sums of exp(score - max) * value

@@ -97,6 +97,7 @@ void CpuBackend::attend_segment(const AttentionOp& op, const AttentionTask& task
     args.values = static_cast<const std::byte*>(args.keys) + plane;
     for (int64_t first = 0; first < rows; first += kAttentionRows) {
       args.rows = std::min<int64_t>(kAttentionRows, rows - first);
+      args.stream = first == 0;
       int64_t most = 0;
       for (int64_t i = 0; i < args.rows; ++i) {
         const int64_t token = (first + i) / op.group;

@@ -10,7 +10,16 @@ namespace headgate::avx512 {
 namespace {
 
 template <int F>
-__m512 load_weights(const void* w, int64_t i, __mmask16 live) {
+__attribute__((always_inline)) inline __m512 load_weights(const void* w, int64_t i) {
+  if (F == kFloatF32) return _mm512_loadu_ps(static_cast<const float*>(w) + i);
+  const auto* h = static_cast<const uint16_t*>(w) + i;
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(h));
+  if (F == kFloatF16) return _mm512_cvtph_ps(bits);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+template <int F>
+__m512 load_tail(const void* w, int64_t i, __mmask16 live) {
   if (F == kFloatF32) return _mm512_maskz_loadu_ps(live, static_cast<const float*>(w) + i);
   const __m256i h = _mm256_maskz_loadu_epi16(live, static_cast<const uint16_t*>(w) + i);
   if (F == kFloatF16) return _mm512_cvtph_ps(h);
@@ -20,17 +29,37 @@ __m512 load_weights(const void* w, int64_t i, __mmask16 live) {
 template <int F, int R, int T>
 void block(float* const* y, const float* const* x, const void* const* w, int64_t row,
            int64_t cols) {
+  constexpr int64_t kBytes = F == kFloatF32 ? 4 : 2;
   __m512 sum[R][T];
+  const void* weight[R];
+  const float* in[T];
+  for (int t = 0; t < T; ++t) in[t] = x[t];
   for (int r = 0; r < R; ++r) {
+    weight[r] = w[row + r];
     for (int t = 0; t < T; ++t) sum[r][t] = _mm512_setzero_ps();
   }
-  for (int64_t i = 0; i < cols; i += 16) {
-    const __mmask16 live = live_lanes(cols - i);
-    __m512 weights[R];
-    for (int r = 0; r < R; ++r) weights[r] = load_weights<F>(w[row + r], i, live);
+  int64_t i = 0;
+  for (; i + 16 <= cols; i += 16) {
+    __m512 v[R];
+    for (int r = 0; r < R; ++r) {
+      v[r] = load_weights<F>(weight[r], i);
+      // The rows after these: the hardware stops at the end of a page, which is about a row.
+      if (T <= 2) {
+        const auto* here = static_cast<const char*>(weight[r]) + i * kBytes;
+        _mm_prefetch(here + R * cols * kBytes, _MM_HINT_T0);
+      }
+    }
     for (int t = 0; t < T; ++t) {
-      const __m512 in = _mm512_maskz_loadu_ps(live, x[t] + i);
-      for (int r = 0; r < R; ++r) sum[r][t] = _mm512_fmadd_ps(weights[r], in, sum[r][t]);
+      const __m512 u = _mm512_loadu_ps(in[t] + i);
+      for (int r = 0; r < R; ++r) sum[r][t] = _mm512_fmadd_ps(v[r], u, sum[r][t]);
+    }
+  }
+  if (i < cols) {
+    const __mmask16 live = live_lanes(cols - i);
+    for (int r = 0; r < R; ++r) {
+      const __m512 v = load_tail<F>(weight[r], i, live);
+      for (int t = 0; t < T; ++t)
+        sum[r][t] = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(live, in[t] + i), sum[r][t]);
     }
   }
   for (int r = 0; r < R; ++r) {

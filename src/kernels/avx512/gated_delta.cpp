@@ -21,16 +21,21 @@ float dot(const float* a, const float* b, int64_t n) {
   return _mm512_reduce_add_ps(sum);
 }
 
-// V vectors of 16 columns, the last one under mask `last`.
-template <int V>
+// V vectors of 16 columns, the last one under mask `last` unless all are full.
+template <int V, bool full>
 struct Slice {
   const DeltaArgs& a;
   __mmask16 last;
   __m512 written[V];  // beta * (v - read) of the newest token
 
-  __mmask16 lanes(int j) const { return j == V - 1 ? last : static_cast<__mmask16>(0xffff); }
-  __m512 load(const float* p, int j) const { return _mm512_maskz_loadu_ps(lanes(j), p + 16 * j); }
-  void store(float* p, int j, __m512 x) const { _mm512_mask_storeu_ps(p + 16 * j, lanes(j), x); }
+  __m512 load(const float* p, int j) const {
+    if (full || j < V - 1) return _mm512_loadu_ps(p + 16 * j);
+    return _mm512_maskz_loadu_ps(last, p + 16 * j);
+  }
+  void store(float* p, int j, __m512 x) const {
+    if (full || j < V - 1) return _mm512_storeu_ps(p + 16 * j, x);
+    _mm512_mask_storeu_ps(p + 16 * j, last, x);
+  }
 
   // S = decay * S + k written^T with the values of token t.
   void update(int64_t t) const {
@@ -90,8 +95,12 @@ struct Slice {
 
 template <int V>
 void run_slice(const DeltaArgs& args) {
-  Slice<V> slice{args, live_lanes(args.columns - 16 * (V - 1)), {}};
-  slice.run();
+  const __mmask16 last = live_lanes(args.columns - 16 * (V - 1));
+  if (last == 0xffff) {
+    Slice<V, true>{args, last, {}}.run();
+  } else {
+    Slice<V, false>{args, last, {}}.run();
+  }
 }
 
 }  // namespace
