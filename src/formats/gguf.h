@@ -60,7 +60,8 @@ class GgufMetadata {
   std::optional<double> number(std::string_view key) const;    // any integer or float type
   std::optional<std::string> text(std::string_view key) const;
   const std::vector<std::string>* texts(std::string_view key) const;  // nullptr when absent
-  std::optional<std::vector<int64_t>> integers(std::string_view key) const;  // one integer counts as a list
+  std::optional<std::vector<int64_t>> integers(
+      std::string_view key) const;  // one integer counts as a list
 
   // Convenience for writers.
   void set_u32(std::string_view key, int64_t value);

@@ -83,7 +83,8 @@ const std::vector<std::string>* GgufMetadata::texts(std::string_view key) const 
 std::optional<std::vector<int64_t>> GgufMetadata::integers(std::string_view key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::nullopt;
-  if (const auto* integer = std::get_if<int64_t>(&value->value)) return std::vector<int64_t>{*integer};
+  if (const auto* integer = std::get_if<int64_t>(&value->value))
+    return std::vector<int64_t>{*integer};
   const auto* array = std::get_if<GgufArray>(&value->value);
   const auto* items = array == nullptr ? nullptr : std::get_if<std::vector<int64_t>>(&array->items);
   if (items == nullptr) wrong_type(key, *value, "an integer or an array of integers");
