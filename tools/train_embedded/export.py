@@ -127,6 +127,7 @@ def main():
         },
     )
     write_files(tok, opt.out)
+    os.chmod(os.path.join(opt.out, "model.safetensors"), 0o644)
     size = os.path.getsize(os.path.join(opt.out, "model.safetensors"))
     print(f"step {ckpt['step']}, {ckpt['tokens']} tokens, {size} bytes")
 

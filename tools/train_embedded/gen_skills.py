@@ -29,7 +29,7 @@ def needle(c, words=None):
         return str(rng.randint(10 ** rng.choice([2, 3, 4, 6]), 10**7))
 
     if words is None:
-        words = rng.choice([20, 40, 80, 120, 180, 260])
+        words = rng.choice([10, 20, 40, 60, 100, 160, 260])
     body = rng.choice(c.passages).split(" ") if c.passages else ["and"] * 400
     start = rng.randrange(max(1, len(body) - words))
     body = body[start : start + words]

@@ -81,7 +81,7 @@ class Packer:
             / sum(probs)
         )
         docs, used, misses = [], 0, 0
-        while misses < 3 and length - used > 40:
+        while misses < 6 and length - used > 40:
             room = length - used
             if c.chance(text_p / (1 + text_p)):
                 n = min(room, c.rng.randint(100, 300))

@@ -15,23 +15,23 @@ except ImportError:
 
 # share of the tokens per source; book text fills the rest of each row
 MIX = {
-    "arith": 9,
-    "wordprob": 7,
-    "needle": 7,
-    "jslookup": 3,
-    "extract": 5,
-    "reading": 6,
-    "track": 5,
-    "vartrack": 3,
-    "listop": 4,
-    "tool": 16,
-    "chat": 22,
-    "facts": 9,
-    "story": 8,
-    "ccby": 4,
-    "sgd": 5,
+    "arith": 11,
+    "wordprob": 8,
+    "needle": 9,
+    "jslookup": 7,
+    "extract": 10,
+    "reading": 9,
+    "track": 8,
+    "vartrack": 4,
+    "listop": 8,
+    "tool": 17,
+    "chat": 19,
+    "facts": 8,
+    "story": 5,
+    "ccby": 1,
+    "sgd": 1,
 }
-TEXT_SHARE = 0.22
+TEXT_SHARE = 0.04
 THINK_SHARE = {
     "arith": 0.5,
     "wordprob": 0.5,

@@ -7,6 +7,7 @@ import argparse
 import json
 import math
 import os
+import signal
 import time
 
 import torch
@@ -119,6 +120,16 @@ def rate_now(opt, step, now):
     return f
 
 
+def clip(net):
+    """Clips trunk and MTP gradients separately to norm 1; returns the trunk's norm."""
+    norms = []
+    for draft in (False, True):
+        part = [p for n, p in net.named_parameters() if n.startswith("mtp.") == draft]
+        part = [p for p in part if p.grad is not None]
+        norms.append(torch.nn.utils.clip_grad_norm_(part, 1.0).item() if part else 0.0)
+    return norms[0]
+
+
 def save(path, net, optim, step, tokens, elapsed):
     tmp = path + ".tmp"
     torch.save(
@@ -173,7 +184,9 @@ def main():
 def run(opt, net, optim, packer, log, ckpt, step, tokens, seconds):
     last_save = last = time.time()
     done = 0
-    while done < opt.max_steps and not (opt.until and time.time() > opt.until):
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    while not stop and done < opt.max_steps and not (opt.until and time.time() > opt.until):
         full = packer.batch(step, opt.rows * opt.accum, opt.length)
         norm = full[3].sum().item()
         frac = rate_now(opt, step, time.time())
@@ -184,9 +197,7 @@ def run(opt, net, optim, packer, log, ckpt, step, tokens, seconds):
                 (step * opt.accum + i) * opt.mtp
             )
             outs.append(micro_step(net, part, norm, opt.aux / opt.accum, use_mtp))
-        gnorm = torch.nn.utils.clip_grad_norm_(
-            [p for p in net.parameters() if p.grad is not None], 1.0
-        ).item()
+        gnorm = clip(net)
         for group in optim.param_groups:
             group["lr"] = opt.lr * frac
         optim.step()
