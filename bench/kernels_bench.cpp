@@ -222,10 +222,147 @@ class Bench {
     }
   }
 
+  void decode_step();
+
  private:
+  std::unique_ptr<Matrix> matrix(DType type, int64_t rows, int64_t cols) {
+    const std::vector<std::byte> stored = random_rows(type, rows, cols);
+    MatrixSource source;
+    source.dtype = type;
+    source.rows = rows;
+    source.cols = cols;
+    source.bytes = stored;
+    return backend_->make_matrix(source);
+  }
+
   Options options_;
   std::unique_ptr<Backend> backend_;
 };
+
+// The ops of one token through four layers (three delta nets, one attention) and the head, with the
+// shapes of Qwen3-Next-80B and Q4_K weights; fewer experts, the same ten per token.
+void Bench::decode_step() {
+  if (!wants("decode step")) return;
+  constexpr int64_t kHidden = 2048, kExperts = 128, kTop = 10, kContext = 4096;
+  struct Layer {
+    std::unique_ptr<Matrix> in, gates, out, q, k, v, router, shared_gate, shared_up, shared_down,
+        shared_scalar;
+    std::unique_ptr<ExpertStack> experts;
+    std::vector<float> conv = std::vector<float>(3 * 8192), delta = std::vector<float>(524288);
+  };
+  std::vector<Layer> layers(4);
+  double bytes = 0;
+  const auto make = [&](DType type, int64_t rows, int64_t cols) {
+    auto m = matrix(type, rows, cols);
+    bytes += static_cast<double>(m->bytes());
+    return m;
+  };
+  const std::vector<std::byte> in = random_rows(DType::kQ4_K, 512, kHidden);
+  const std::vector<std::byte> out = random_rows(DType::kQ4_K, kHidden, 512);
+  ExpertSource expert;
+  expert.gate = expert.up = {DType::kQ4_K, 512, kHidden, in, {}, {}, false, false};
+  expert.down = {DType::kQ4_K, kHidden, 512, out, {}, {}, false, false};
+  const std::vector<ExpertSource> sources(kExperts, expert);
+  for (Layer& l : layers) {
+    if (&l == &layers[3]) {
+      l.q = make(DType::kQ4_K, 8192, kHidden);
+      l.k = make(DType::kQ4_K, 512, kHidden);
+      l.v = make(DType::kQ4_K, 512, kHidden);
+      bytes += kContext * 2048.0;
+    } else {
+      l.in = make(DType::kQ4_K, 12288, kHidden);
+      l.gates = make(DType::kQ4_K, 64, kHidden);
+      bytes += 2 * 524288 * 4.0;
+    }
+    l.out = make(DType::kQ4_K, kHidden, 4096);
+    l.router = make(DType::kF32, kExperts, kHidden);
+    l.shared_gate = make(DType::kQ4_K, 512, kHidden);
+    l.shared_up = make(DType::kQ4_K, 512, kHidden);
+    l.shared_down = make(DType::kQ4_K, kHidden, 512);
+    l.shared_scalar = make(DType::kF32, 1, kHidden);
+    l.experts = backend_->make_experts(sources);
+    bytes += static_cast<double>(kTop * l.experts->bytes_per_expert());
+  }
+  const auto head = make(DType::kQ4_K, 151936, kHidden);
+  KvLayout layout;
+  layout.kv_heads = 2;
+  layout.head_dim = 256;
+  std::vector<std::byte> cache(static_cast<size_t>(17 * layout.page_bytes()), std::byte{0x3d});
+  std::vector<std::byte*> pages;
+  for (int64_t p = 0; p < 17; ++p) pages.push_back(cache.data() + p * layout.page_bytes());
+  RopeTable rope;
+  rope.inverse_frequencies.assign(32, 0.01f);
+
+  const std::vector<float> ones(8192 * 4, 1.0f);
+  std::vector<float> x = random_floats(kHidden, 1), h(kHidden), a(12288), b(8192), c(4096), d(4096),
+                     gates(64), beta(32), g(32), scores(kExperts), logits(151936), e(512), f(512);
+  std::vector<int32_t> ids(kTop);
+  std::vector<float> weights(kTop);
+  const auto row = [](std::vector<float>& v, int64_t n, int64_t from = 0) {
+    return MutView(v.data() + from, 1, n);
+  };
+  const std::span<const float> hidden_ones(ones.data(), kHidden), head_ones(ones.data(), 128);
+  Backend& run = *backend_;
+  const auto delta_net = [&](Layer& l) {
+    RecurrentSpan span;
+    span.rows = {0, 1, kContext};
+    span.conv = l.conv.data();
+    span.delta = l.delta.data();
+    run.linear(row(a, 12288), row(h, kHidden), *l.in);
+    run.linear(row(gates, 64), row(h, kHidden), *l.gates);
+    run.causal_conv1d_silu(row(b, 8192), row(a, 8192), ones, 4, {&span, 1});
+    run.l2_norm({b.data(), 16, 128}, {b.data(), 16, 128}, 0.088f);
+    run.l2_norm({b.data() + 2048, 16, 128}, {b.data() + 2048, 16, 128}, 1.0f);
+    run.delta_gates(row(beta, 32), row(g, 32), row(gates, 32), row(gates, 32, 32),
+                    {ones.data(), 32}, {ones.data(), 32});
+    for (float& decay : g) decay = -0.05f;
+    run.gated_delta_rule(row(c, 4096), row(b, 2048), row(b, 2048, 2048), row(b, 4096, 4096),
+                         row(beta, 32), row(g, 32), {16, 32, 128, 128, false}, {&span, 1});
+    run.gated_rms_norm({c.data(), 32, 128}, {c.data(), 32, 128}, {a.data() + 8192, 32, 128},
+                       head_ones, 1e-6f);
+  };
+  const auto attention = [&](Layer& l) {
+    KvSpan span;
+    span.rows = {0, 1, kContext};
+    span.pages = pages;
+    const RowSpan rows = span.rows;
+    run.linear(row(a, 8192), row(h, kHidden), *l.q);
+    run.linear(row(e, 512), row(h, kHidden), *l.k);
+    run.linear(row(f, 512), row(h, kHidden), *l.v);
+    run.rope(row(a, 8192), 16, 512, rope, {&rows, 1});
+    run.rope(row(e, 512), 2, 256, rope, {&rows, 1});
+    run.kv_store(row(e, 512), row(f, 512), layout, {&span, 1});
+    run.attention(row(c, 4096), row(a, 8192), 16, 512, 0.0625f, layout, {&span, 1});
+    run.sigmoid_gate(row(c, 4096), row(a, 4096, 4096));
+  };
+  report("decode step, 4 layers q4_k", bytes, 0, 60, [&] {
+    for (Layer& l : layers) {
+      run.rms_norm(row(h, kHidden), row(x, kHidden), hidden_ones, 1e-6f);
+      if (l.in != nullptr) {
+        delta_net(l);
+      } else {
+        attention(l);
+      }
+      run.linear(row(d, kHidden), row(c, 4096), *l.out);
+      run.add(row(x, kHidden), row(d, kHidden));
+      run.rms_norm(row(h, kHidden), row(x, kHidden), hidden_ones, 1e-6f);
+      run.linear(row(scores, kExperts), row(h, kHidden), *l.router);
+      for (int64_t i = 0; i < kExperts; ++i) scores[i] += 1e-3f * static_cast<float>(i * 37 % 128);
+      run.route(ids, weights, row(scores, kExperts), kTop, true);
+      run.experts(row(d, kHidden), row(h, kHidden), ids, weights, kTop, *l.experts);
+      run.add(row(x, kHidden), row(d, kHidden));
+      run.linear(row(e, 512), row(h, kHidden), *l.shared_gate);
+      run.linear(row(f, 512), row(h, kHidden), *l.shared_up);
+      run.swiglu(row(e, 512), row(e, 512), row(f, 512));
+      run.linear(row(d, kHidden), row(e, 512), *l.shared_down);
+      run.linear(row(g, 1), row(h, kHidden), *l.shared_scalar);
+      run.add_gated(row(x, kHidden), row(d, kHidden), row(g, 1));
+    }
+    run.rms_norm(row(h, kHidden), row(x, kHidden), hidden_ones, 1e-6f);
+    run.linear(row(logits, 151936), row(h, kHidden), *head);
+    x = random_floats(kHidden, 1);
+  });
+}
 
 int run(int argc, char** argv) {
   Options options;
@@ -237,6 +374,7 @@ int run(int argc, char** argv) {
   for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kQ4_0,
                            DType::kBF16, DType::kF32})
     bench.linear(type);
+  bench.decode_step();
   bench.experts(DType::kQ4_K);
   bench.delta_rule();
   bench.attention();
