@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "backend/backend.h"
+#include "model/config.h"
 
 namespace headgate {
 

@@ -147,29 +147,6 @@ void mark_control_tokens(GgufTokenizer& t) {
   }
 }
 
-void set_tokenizer(GgufMetadata& metadata, const Checkpoint& folder, const ModelConfig& c) {
-  GgufTokenizer t = gguf_from_parts(read_tokenizer_folder(folder.path), c.vocabulary);
-  mark_control_tokens(t);
-  metadata.set_text("tokenizer.ggml.model", t.model);
-  metadata.set_text("tokenizer.ggml.pre", t.pre);
-  metadata.set("tokenizer.ggml.tokens", {GgufType::kArray, GgufArray{GgufType::kString, t.tokens}});
-  metadata.set("tokenizer.ggml.token_type",
-               {GgufType::kArray,
-                GgufArray{GgufType::kI32, std::vector<int64_t>(t.types.begin(), t.types.end())}});
-  metadata.set("tokenizer.ggml.merges", {GgufType::kArray, GgufArray{GgufType::kString, t.merges}});
-  // The first stop id of generation_config is the one chats end with.
-  const std::optional<int64_t> eos =
-      c.eos_tokens.empty() ? t.eos_id : std::optional<int64_t>(c.eos_tokens.front());
-  const std::optional<int64_t> pad = c.pad_token ? std::optional<int64_t>(*c.pad_token) : t.pad_id;
-  const std::optional<int64_t> bos = c.bos_token ? std::optional<int64_t>(*c.bos_token) : t.bos_id;
-  if (eos) metadata.set_u32("tokenizer.ggml.eos_token_id", *eos);
-  if (pad) metadata.set_u32("tokenizer.ggml.padding_token_id", *pad);
-  if (bos) metadata.set_u32("tokenizer.ggml.bos_token_id", *bos);
-  metadata.set_bool("tokenizer.ggml.add_bos_token", false);
-  const std::string chat_template = read_chat_template(folder.path);
-  if (!chat_template.empty()) metadata.set_text("tokenizer.chat_template", chat_template);
-}
-
 GgufMetadata restored_metadata(const std::string& path, const ModelConfig& c, DType matrix_type) {
   TensorStore store;
   GgufMetadata metadata = read_gguf(store, store.add_file(MappedFile(path)));
@@ -232,16 +209,35 @@ int64_t gguf_file_type(DType type) {
   }
 }
 
-GgufMetadata make_gguf_metadata(const Checkpoint& folder, const ModelConfig& config,
-                                const std::string& name, DType matrix_type, bool mtp) {
-  const std::string kept = folder.path + "/gguf_metadata.gguf";
-  if (file_exists(kept)) return restored_metadata(kept, config, matrix_type);
+void add_tokenizer_metadata(GgufMetadata& metadata, const TokenizerParts& parts,
+                            const ModelConfig& c) {
+  GgufTokenizer t = gguf_from_parts(parts, c.vocabulary);
+  mark_control_tokens(t);
+  metadata.set_text("tokenizer.ggml.model", t.model);
+  metadata.set_text("tokenizer.ggml.pre", t.pre);
+  metadata.set("tokenizer.ggml.tokens", {GgufType::kArray, GgufArray{GgufType::kString, t.tokens}});
+  metadata.set("tokenizer.ggml.token_type",
+               {GgufType::kArray,
+                GgufArray{GgufType::kI32, std::vector<int64_t>(t.types.begin(), t.types.end())}});
+  metadata.set("tokenizer.ggml.merges", {GgufType::kArray, GgufArray{GgufType::kString, t.merges}});
+  // The first stop id of generation_config is the one chats end with.
+  const std::optional<int64_t> eos =
+      c.eos_tokens.empty() ? t.eos_id : std::optional<int64_t>(c.eos_tokens.front());
+  const std::optional<int64_t> pad = c.pad_token ? std::optional<int64_t>(*c.pad_token) : t.pad_id;
+  const std::optional<int64_t> bos = c.bos_token ? std::optional<int64_t>(*c.bos_token) : t.bos_id;
+  if (eos) metadata.set_u32("tokenizer.ggml.eos_token_id", *eos);
+  if (pad) metadata.set_u32("tokenizer.ggml.padding_token_id", *pad);
+  if (bos) metadata.set_u32("tokenizer.ggml.bos_token_id", *bos);
+  metadata.set_bool("tokenizer.ggml.add_bos_token", false);
+}
+
+GgufMetadata make_model_metadata(const ModelConfig& config, const std::string& name,
+                                 DType matrix_type, bool mtp) {
   GgufMetadata metadata;
   const std::string_view architecture = gguf_architecture(config);
   metadata.set_text("general.architecture", std::string(architecture));
   metadata.set_text("general.type", "model");
   metadata.set_text("general.name", name);
-  set_sampling(metadata, folder.generation_config);
   metadata.set_u32("general.file_type", gguf_file_type(matrix_type));
   metadata.set_u32("general.quantization_version", 2);
   ArchitectureKeys keys(metadata, architecture);
@@ -256,7 +252,19 @@ GgufMetadata make_gguf_metadata(const Checkpoint& folder, const ModelConfig& con
     const int64_t rest = half - half / 3 - half / 3;
     keys.array("rope.dimension_sections", GgufType::kI32, {rest, half / 3, half / 3, 0});
   }
-  if (has_tokenizer(folder.path)) set_tokenizer(metadata, folder, config);
+  return metadata;
+}
+
+GgufMetadata make_gguf_metadata(const Checkpoint& folder, const ModelConfig& config,
+                                const std::string& name, DType matrix_type, bool mtp) {
+  const std::string kept = folder.path + "/gguf_metadata.gguf";
+  if (file_exists(kept)) return restored_metadata(kept, config, matrix_type);
+  GgufMetadata metadata = make_model_metadata(config, name, matrix_type, mtp);
+  set_sampling(metadata, folder.generation_config);
+  if (has_tokenizer(folder.path))
+    add_tokenizer_metadata(metadata, read_tokenizer_folder(folder.path), config);
+  const std::string chat_template = read_chat_template(folder.path);
+  if (!chat_template.empty()) metadata.set_text("tokenizer.chat_template", chat_template);
   for (const auto& [file, key] : kCompanions) {
     const std::string path = folder.path + "/" + file;
     if (file_exists(path)) metadata.set_text(key, read_text_file(path, 64 << 20));

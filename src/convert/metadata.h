@@ -5,6 +5,7 @@
 
 #include "formats/checkpoint.h"
 #include "model/config.h"
+#include "text/tokenizer_parts.h"
 
 namespace headgate {
 
@@ -18,6 +19,12 @@ int64_t gguf_file_type(DType type);
 // wins over all of it.
 GgufMetadata make_gguf_metadata(const Checkpoint& folder, const ModelConfig& config,
                                 const std::string& name, DType matrix_type, bool mtp);
+
+// The parts of it that need no folder: general.*, sizes, rope and delta net; then the tokenizer.
+GgufMetadata make_model_metadata(const ModelConfig& config, const std::string& name,
+                                 DType matrix_type, bool mtp);
+void add_tokenizer_metadata(GgufMetadata& metadata, const TokenizerParts& parts,
+                            const ModelConfig& config);
 
 // Writes config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
 // chat_template.jinja and gguf_metadata.gguf (the metadata, byte for byte) for the model of `gguf`
