@@ -60,7 +60,7 @@ bool is_hashable(const Value& value) {
     case Kind::kDict:
       return false;
     case Kind::kTuple:
-      return std::all_of(value.items().begin(), value.items().end(), is_hashable);
+      return value.list_data().hashable;
     case Kind::kView:
       return view_data(value).name == "values";
     default:

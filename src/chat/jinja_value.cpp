@@ -45,6 +45,7 @@ std::shared_ptr<ListData> make_list(Runtime& rt, std::vector<Value> items) {
   rt.produce_items(items.size());
   auto data = std::make_shared<ListData>();
   data->depth = container_depth(rt, deepest);
+  data->hashable = std::all_of(items.begin(), items.end(), is_hashable);
   data->items = std::move(items);
   return data;
 }

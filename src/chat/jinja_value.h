@@ -60,6 +60,7 @@ struct StringData {
 struct ListData {
   std::vector<Value> items;
   int depth = 1;          // levels of containers, this one included
+  bool hashable = true;   // of a tuple: all items are
   bool is_group = false;  // what groupby yields: has .grouper and .list
 };
 struct DictData;
