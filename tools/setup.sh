@@ -12,7 +12,8 @@ boost_packages() {
 
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libedit-dev"
 TEST_PACKAGES="libgtest-dev libbenchmark-dev binutils git python3 python3-venv"
-CI_PACKAGES="ccache clang libclang-rt-dev llvm clang-format"
+CLANG_PACKAGES="clang libclang-rt-dev llvm"
+CI_PACKAGES="ccache clang-format $CLANG_PACKAGES"
 
 # Says which of the packages named are not installed.
 missing_packages() {
@@ -61,12 +62,14 @@ jobs_for_this_machine() {
   if [ "$cores" -lt "$memory" ]; then echo "$cores"; else echo "$memory"; fi
 }
 
-# configure PRESET: where the build folder is new, was moved with the sources, or CMAKE_ARGUMENTS are others.
+# configure PRESET: where the build folder is new, was moved with the sources, or lacks some of CMAKE_ARGUMENTS.
 configure() {
-  local folder=build/$1 home
+  local folder=build/$1 home known wanted
   home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$folder/CMakeCache.txt" 2>/dev/null || true)
   if [ -n "$home" ] && [ "$home" != "$PWD" ]; then rm -rf "$folder"; fi
-  if [ -f "$folder/build.ninja" ] && [ "$(cat "$folder/arguments" 2>/dev/null)" = "${CMAKE_ARGUMENTS:-}" ]; then
+  wanted=$(echo ${CMAKE_ARGUMENTS:-})
+  known=$(cat "$folder/arguments" 2>/dev/null || true)
+  if [ -f "$folder/build.ninja" ] && [[ " $known " == *" $wanted "* || -z $wanted ]]; then
     return 0   # ninja itself runs cmake again where a CMakeLists.txt changed
   fi
   mkdir -p "$folder"
@@ -75,7 +78,7 @@ configure() {
     say "cmake could not configure $folder"
     return 1
   fi
-  printf '%s\n' "${CMAKE_ARGUMENTS:-}" >"$folder/arguments"
+  printf '%s\n' "$wanted" >"$folder/arguments"
 }
 
 # build PRESET TARGETS...: quiet unless it fails or draws on a terminal, where ninja keeps one line of progress.
@@ -100,7 +103,7 @@ python_packages() {
   local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2"
   if "$venv/bin/python" -c "import ${wanted// /, }" 2>/dev/null; then return 0; fi
   say "installing Python packages into $venv: $wanted"
-  if ! { python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $wanted; } \
+  if ! { python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 $wanted; } \
          >build/pip.log 2>&1; then
     tail -n 3 build/pip.log >&2
     say "the Python packages could not be installed (all of it: build/pip.log); tests that compare with them will skip"
