@@ -78,8 +78,14 @@ std::vector<std::string> GoldenCase::keys(const std::string& before,
 }
 
 double GoldenCase::logit_limit() const {
-  const json::value& error = info_.at("errors").at("logits").at("hf_vs_fp64");
-  return error.to_number<double>() >= 1.5e-4 ? 1e-3 : 5e-4;
+  // Two generations of the script that makes cases spell the same number differently.
+  const json::object& errors = info_.at("errors").as_object();
+  double error = 0;
+  if (const json::value* found = errors.if_contains("logits_double"))
+    error = found->to_number<double>();
+  if (const json::value* found = errors.if_contains("logits"))
+    error = found->at("hf_vs_fp64").to_number<double>();
+  return error >= 1.5e-4 ? 1e-3 : 5e-4;
 }
 
 Runner::Runner(const Model& model, int64_t page_tokens)
