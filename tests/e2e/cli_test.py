@@ -1,207 +1,469 @@
 #!/usr/bin/env python3
-"""Starts the program as its users do and looks at what it prints, writes and returns.
+"""Drives the built headgate program as people and scripts do: every subcommand, exit codes, a chat on a terminal.
 
-    cli_test.py PATH_TO_HEADGATE [unittest arguments]
+Usage: cli_test.py PROGRAM SOURCE_DIRECTORY [unittest arguments]. Needs nothing but Python's standard library.
 """
-import array
-import ast
-import glob
 import json
 import os
+import pty
+import select
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CASES = os.path.join(ROOT, "tests", "golden", "cases")
-COMMANDS = ("run", "chat", "inspect", "convert", "quantize", "perplexity", "bench", "tokenize", "detokenize", "template",
-            "logits", "synth", "version")
-PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "headgate"
-MIXED_TEXT = "Hello, Gedächtnis! 模型 🦊\n\tdef f(x):\r\n  return 3.14  <|im_end|> 'll\u00a0é"
+PROGRAM = ""
+CASES = ""
+COMMANDS = ("run chat inspect convert quantize perplexity bench tokenize detokenize template logits synth "
+            "version").split()
+ESCAPE = b"\x1b"
 
 
-def headgate(*arguments, text=None, env=None):
-    """Runs the program; returns the finished process."""
-    return subprocess.run([PROGRAM, *map(str, arguments)], input=text, capture_output=True, encoding="utf-8", timeout=600,
+def headgate(*arguments, text="", timeout=120, env=None):
+    """Runs the program to its end; standard input is `text`."""
+    return subprocess.run([PROGRAM, *arguments], input=text.encode(), capture_output=True, timeout=timeout,
                           env={**os.environ, **(env or {})}, check=False)
 
 
-def read_golden(case):
-    """{name: (shape, values)} of a case's golden.safetensors."""
-    with open(os.path.join(CASES, case, "golden.safetensors"), "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    out = {}
-    for name, about in json.loads(data[8:8 + size]).items():
-        kind = {"F32": "f", "I32": "i"}.get(about.get("dtype"))
-        if kind:
-            begin, end = about["data_offsets"]
-            out[name] = (about["shape"], array.array(kind, data[8 + size + begin:8 + size + end]))
-    return out
+def case(name):
+    return os.path.join(CASES, name)
+
+
+def read_safetensors(path, name):
+    """One int32 or float32 tensor as (shape, list of values)."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        start = file.tell()
+        entry = header[name]
+        first, last = entry["data_offsets"]
+        file.seek(start + first)
+        kind = {"I32": "i", "F32": "f"}[entry["dtype"]]
+        return entry["shape"], list(struct.unpack(f"<{(last - first) // 4}{kind}", file.read(last - first)))
 
 
 def read_npy(path):
-    """(shape, values) of a float32 .npy file."""
+    """A float32 .npy file as (shape, list of values)."""
     with open(path, "rb") as file:
-        data = file.read()
-    assert data[:8] == b"\x93NUMPY\x01\x00", data[:8]
-    end = 10 + struct.unpack("<H", data[8:10])[0]
-    about = ast.literal_eval(data[10:end].decode())
-    assert about["descr"] == "<f4" and not about["fortran_order"], about
-    return list(about["shape"]), array.array("f", data[end:])
+        assert file.read(6) == b"\x93NUMPY"
+        major = file.read(2)[0]
+        size = struct.unpack("<H", file.read(2))[0] if major == 1 else struct.unpack("<I", file.read(4))[0]
+        header = eval(file.read(size).decode(), {"__builtins__": {}})  # a dict literal by definition
+        values = file.read()
+    return list(header["shape"]), list(struct.unpack(f"<{len(values) // 4}f", values))
 
 
-class Cli(unittest.TestCase):
-    """Helpers: a temporary folder, and runs that must succeed or fail in the agreed way."""
+class Terminal:
+    """The program on a pseudo-terminal."""
+
+    def __init__(self, *arguments, env=None):
+        self.output = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update({"TERM": "xterm", **(env or {})})
+            os.execv(PROGRAM, [PROGRAM, *arguments])
+
+    def read_until(self, wanted, timeout=60):
+        """Waits until the output since the last call holds `wanted`; returns that output."""
+        end = time.monotonic() + timeout
+        seen = b""
+        while wanted not in seen:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"no {wanted!r} within {timeout} s in {seen!r}")
+            if not select.select([self.fd], [], [], left)[0]:
+                continue
+            try:
+                piece = os.read(self.fd, 65536)
+            except OSError:  # the program has gone
+                piece = b""
+            if not piece:
+                raise AssertionError(f"the program ended without {wanted!r}: {seen!r}")
+            seen += piece
+        self.output += seen
+        return seen
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def wait(self, timeout=30):
+        """Exit status once the program has ended; what it still prints is read."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if select.select([self.fd], [], [], 0.05)[0]:
+                try:
+                    self.output += os.read(self.fd, 65536)
+                except OSError:
+                    pass
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise AssertionError(f"still running after {timeout} s: {self.output[-2000:]!r}")
+
+
+class CliTest(unittest.TestCase):
+    maxDiff = 2000
 
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
 
-    def path(self, name, content=None):
-        path = os.path.join(self.folder, name)
-        if content is not None:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(content)
-        return path
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
 
-    def works(self, *arguments, **options):
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        return self.path(name)
+
+    def ok(self, *arguments, **options):
         done = headgate(*arguments, **options)
-        self.assertEqual(done.returncode, 0, f"{arguments}: {done.stderr}")
-        return done.stdout
+        self.assertEqual(done.returncode, 0, f"{arguments}: {done.stderr.decode()}")
+        return done.stdout.decode()
 
-    def fails(self, code, *arguments, **options):
+    def refused(self, status, *arguments, **options):
+        """The program gives one line of error and this exit status."""
         done = headgate(*arguments, **options)
-        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout} {done.stderr}")
-        lines = done.stderr.strip().splitlines()
-        self.assertEqual(len(lines), 1, done.stderr)
-        return lines[0]
-
-    def greedy(self, case, model, **options):
-        """The 32 greedy tokens of a case's first greedy prompt: (got, expected)."""
-        golden = read_golden(case)
-        prompt = next(name for name in sorted(golden) if name.startswith("greedy.") and name.endswith(".prompt"))
-        ids = self.path("ids.json", json.dumps(golden[prompt][1].tolist()))
-        out = self.works("run", "-m", model, "--ids", ids, "--n", 32, "--temp", 0, "--print-ids", **options)
-        return json.loads(out), golden[prompt.replace(".prompt", ".tokens")][1].tolist()
+        message = done.stderr.decode()
+        self.assertEqual(done.returncode, status, f"{arguments}: {message}")
+        self.assertEqual(done.stdout, b"", arguments)
+        self.assertTrue(message.startswith("headgate: error: "), message)
+        self.assertEqual(message.count("\n"), 1, message)
+        self.assertNotIn(ESCAPE, done.stderr)
+        return message
 
 
-class Help(Cli):
-    def test_every_command_has_help(self):
-        listed = self.works("--help")
+class Basics(CliTest):
+    def test_every_command_explains_itself_with_an_example(self):
+        overview = self.ok("--help")
         for command in COMMANDS:
-            self.assertIn(command, listed)
-            self.assertIn("--help", self.works(command, "--help"))
+            self.assertIn(command, overview)
+            text = self.ok(command, "--help")
+            self.assertIn(f"headgate {command}", text)
+            self.assertIn("Examples:", text)
+            self.assertNotIn("\x1b", text)
 
-    def test_version_is_one_line(self):
-        self.assertEqual(len(self.works("version").splitlines()), 1)
-        self.assertIsInstance(json.loads(self.works("version", "--json")), dict)
+    def test_version_names_the_build(self):
+        self.assertRegex(self.ok("--version"), r"^headgate \d+\.\d+\.\d+\n$")
+        self.assertIn("instruction sets", self.ok("version", "--build"))
+        report = json.loads(self.ok("version", "--json"))
+        self.assertIn(report["isa"], report["isa_levels"])
 
+    def test_wrong_command_lines_are_usage_errors(self):
+        for arguments in ([], ["nonsense"], ["run", "--nonsense"], ["run", "--temp", "warm", "x"],
+                          ["run", "--kv-type", "f8", "x"], ["logits"], ["run", "a", "b"],
+                          ["run", "--raw", "--think", "x"], ["run", "--ids", "x.json", "prompt"]):
+            self.refused(2, *arguments)
 
-class Failures(Cli):
-    def test_unknown_words_are_refused(self):
-        self.assertNotEqual(headgate("frobnicate").returncode, 0)
-        self.assertNotEqual(headgate("run", "--frobnicate").returncode, 0)
+    def test_missing_files_are_not_found(self):
+        missing = self.path("missing")
+        for arguments in (["inspect", "-m", missing], ["run", "-m", missing, "x"],
+                          ["tokenize", "-m", missing, "x"], ["bench", "-m", missing],
+                          ["run", "-m", case("q3n_tiny"), "-f", missing],
+                          ["convert", missing, self.path("x.gguf")],
+                          ["logits", "-m", case("q3n_tiny"), "--ids", missing, "-o", self.path("x.npy")]):
+            self.refused(3, *arguments)
 
-    def test_a_missing_model_is_one_line(self):
-        self.assertIn("nowhere", self.fails(3, "inspect", "-m", self.path("nowhere.gguf")))
+    def test_corrupt_files_are_refused_in_one_line(self):
+        garbage = self.write("garbage.gguf", "GGUF" + "x" * 100)
+        self.refused(4, "inspect", "-m", garbage)
+        with open(os.path.join(case("q3n_tiny"), "model-bf16.gguf"), "rb") as file:
+            start = file.read(5000)
+        with open(self.path("short.gguf"), "wb") as file:
+            file.write(start)
+        self.refused(4, "inspect", "-m", self.path("short.gguf"))
+        self.refused(4, "run", "-m", self.path("short.gguf"), "x")
+        self.refused(4, "detokenize", "-m", case("q3n_tiny"), text="[1, 2")
+        self.refused(4, "logits", "-m", case("q3n_tiny"), "--ids", garbage, "-o", self.path("x.npy"))
 
-    def test_a_file_of_another_kind_is_one_line(self):
-        self.fails(4, "inspect", "-m", self.path("text.gguf", "this is no GGUF file, whatever its name says"))
+    def test_tokens_outside_the_vocabulary_are_refused(self):
+        ids = self.write("ids.json", "[1, 999999]")
+        self.refused(2, "logits", "-m", case("q3n_tiny"), "--ids", ids, "-o", self.path("x.npy"))
+        self.assertFalse(os.path.exists(self.path("x.npy")))
 
-    def test_a_cut_file_is_one_line(self):
-        with open(os.path.join(CASES, "q3n_tiny", "model-bf16.gguf"), "rb") as file:
-            data = file.read()
-        for size in (10, 2000, len(data) - 1000):
-            path = self.path("cut.gguf")
-            with open(path, "wb") as file:
-                file.write(data[:size])
-            self.assertIn("cut.gguf", self.fails(4, "logits", "-m", path, "--ids", self.path("i.json", "[1]"), "--out",
-                                                 self.path("o.npy")))
+    def test_a_full_disk_is_an_error(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([PROGRAM, "version"], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 7, done.stderr)
 
-    def test_ids_beyond_the_vocabulary_are_one_line(self):
-        self.fails(2, "run", "-m", os.path.join(CASES, "q3_dense"), "--ids", self.path("ids.json", "[5, 100000]"), "--n", 1,
-                   "--print-ids")
-
-    def test_an_unknown_instruction_set_is_one_line(self):
-        self.fails(2, "run", "-m", os.path.join(CASES, "q3_dense"), "--ids", self.path("ids.json", "[5]"), "--n", 1,
-                   "--print-ids", env={"HEADGATE_ISA": "vax"})
-
-
-class Numbers(Cli):
-    def test_greedy_tokens_are_those_of_the_reference(self):
-        for folder in sorted(glob.glob(os.path.join(CASES, "*"))):
-            case = os.path.basename(folder)
-            with self.subTest(case):
-                got, expected = self.greedy(case, folder)
-                self.assertEqual(got, expected)
-
-    def test_logits_are_those_of_the_reference(self):
-        case = os.path.join(CASES, "q3_dense")
-        golden = read_golden("q3_dense")
-        ids = self.path("ids.json", json.dumps(golden["in.65.ids"][1].tolist()))
-        for chunk in (7, 512):
-            self.works("logits", "-m", case, "--ids", ids, "--out", self.path("logits.npy"), "--chunk", chunk)
-            shape, values = read_npy(self.path("logits.npy"))
-            self.assertEqual(shape, golden["out.65.logits"][0])
-            self.assertLess(max(abs(a - b) for a, b in zip(values, golden["out.65.logits"][1])), 5e-4)
-
-    def test_a_gguf_of_another_converter_gives_the_same_tokens(self):
-        got, expected = self.greedy("q3n_tiny", os.path.join(CASES, "q3n_tiny", "model-bf16.gguf"))
-        self.assertEqual(got, expected)
-
-    def test_a_seed_gives_the_same_text_on_every_number_of_threads(self):
-        ids = self.path("ids.json", "[5, 6, 7]")
-        runs = {self.works("run", "-m", os.path.join(CASES, "q3n_wide"), "--ids", ids, "--n", 24, "--temp", 0.8, "--seed", 7,
-                           "--print-ids", "-t", threads) for threads in (1, 2, 3)}
-        self.assertEqual(len(runs), 1, runs)
+    def test_a_reader_that_leaves_ends_the_program_quietly(self):
+        command = f"'{PROGRAM}' inspect -m '{case('q3n_tiny')}' --tensors --json | head -c 1"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+        self.assertEqual((done.stdout, done.stderr), (b"{", b""))
 
 
-class Files(Cli):
-    def test_conversion_keeps_the_tokens_and_comes_back(self):
-        for case in ("q3n_tiny", "q3_moe", "q35_moe"):
-            with self.subTest(case):
-                gguf, back = self.path(case + ".gguf"), self.path(case)
-                self.works("convert", os.path.join(CASES, case), gguf)
-                got, expected = self.greedy(case, gguf)
-                self.assertEqual(got, expected)
-                self.works("convert", gguf, back)
-                got, expected = self.greedy(case, back)
-                self.assertEqual(got, expected)
+class Text(CliTest):
+    TEXT = "Hello <|im_start|>world<|im_end|>\n  Zürich 東京 \U0001f600 123"
 
-    def test_quantised_models_run(self):
-        gguf = self.path("q8.gguf")
-        self.works("quantize", os.path.join(CASES, "q3n_wide"), gguf, "--mix", "q8_0")
-        got, _ = self.greedy("q3n_wide", gguf)
-        self.assertEqual(len(got), 32)
+    def test_tokenize_and_detokenize_are_inverse(self):
+        for model in (case("q3n_tiny"), os.path.join(case("q3n_tiny"), "model-bf16.gguf")):
+            ids = self.ok("tokenize", "-m", model, text=self.TEXT)
+            self.assertEqual(self.ok("detokenize", "-m", model, text=ids), self.TEXT)
+            self.assertEqual(self.ok("tokenize", "-m", model, "--count", self.TEXT),
+                             f"{len(json.loads(ids))}\n")
+            pieces = json.loads(self.ok("tokenize", "-m", model, "--pieces", self.TEXT))
+            self.assertEqual([piece["id"] for piece in pieces], json.loads(ids))
 
-    def test_inspect_reports_json(self):
-        for case in ("q3n_tiny", "q3_dense", "q35_moe"):
-            self.assertIsInstance(json.loads(self.works("inspect", "-m", os.path.join(CASES, case), "--json")), dict)
+    def test_special_tokens_can_be_taken_literally(self):
+        model = case("q3n_tiny")
+        plain = json.loads(self.ok("tokenize", "-m", model, "<|im_start|>"))
+        literal = json.loads(self.ok("tokenize", "-m", model, "--no-special", "<|im_start|>"))
+        self.assertEqual(plain, [359])
+        self.assertGreater(len(literal), 1)
+        self.assertEqual(self.ok("detokenize", "-m", model, "--skip-special", "[359]"), "")
 
-    def test_text_survives_its_tokens(self):
-        model = os.path.join(CASES, "q3n_tiny")
-        ids = self.works("tokenize", "-m", model, text=MIXED_TEXT)
-        self.assertIsInstance(json.loads(ids), list)
-        self.assertEqual(self.works("detokenize", "-m", model, text=ids).rstrip("\n"), MIXED_TEXT)
+    def test_templates_render_messages_tools_and_ids(self):
+        model = case("q3n_tiny")
+        messages = json.dumps([{"role": "user", "content": "Hi"}])
+        text = self.ok("template", "-m", model, text=messages)
+        self.assertEqual(text, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+        self.assertEqual(self.ok("template", "-m", model, "--no-generation-prompt", text=messages),
+                         "<|im_start|>user\nHi<|im_end|>\n")
+        ids = self.ok("template", "-m", model, "--ids", text=messages)
+        self.assertEqual(self.ok("detokenize", "-m", model, text=ids), text)
+        whole = json.dumps({"messages": json.loads(messages), "add_generation_prompt": False,
+                            "tools": [{"type": "function", "function": {"name": "now"}}]})
+        self.assertIn('{"type": "function", "function": {"name": "now"}}',
+                      self.ok("template", "-m", model, text=whole))
+        self.refused(2, "template", "-m", model, text='[{"role": "user"}, 3]')
+        self.refused(4, "template", "-m", model, text="{}")
+
+    def test_templates_of_a_file_see_the_variables(self):
+        jinja = self.write("t.jinja", "{{ messages[0].content }}|{{ x }}|{{ enable_thinking }}")
+        out = self.ok("template", "-m", case("q3n_tiny"), "--jinja", jinja, "--kwargs",
+                      '{"x": 1, "enable_thinking": false}', text='[{"role": "user", "content": "Hi"}]')
+        self.assertEqual(out, "Hi|1|False")
 
 
-@unittest.skipUnless(glob.glob(os.path.join(ROOT, "models", "headgate-nano", "*.gguf")), "no model to embed")
-class EmbeddedModel(Cli):
-    def test_it_answers(self):
-        self.assertGreater(len(self.works("run", "Hello!", "--temp", 0, "--n", 40).strip()), 1)
+class Numbers(CliTest):
+    def golden(self, name, tensor):
+        return read_safetensors(os.path.join(case(name), "golden.safetensors"), tensor)[1]
 
-    def test_the_same_question_has_the_same_answer(self):
-        answers = {self.works("run", "Tell me a story.", "--seed", 3, "--n", 32, "-t", t) for t in (1, 2)}
-        self.assertEqual(len(answers), 1)
+    def test_greedy_ids_equal_the_reference(self):
+        model = case("q3n_tiny")
+        for length in (1, 64, 65):
+            prompt = self.write("ids.json", json.dumps(self.golden("q3n_tiny", f"greedy.{length}.prompt")))
+            want = self.golden("q3n_tiny", f"greedy.{length}.tokens")
+            for more in ([], ["--chunk", "7"]):
+                got = json.loads(self.ok("run", "-m", model, "--ids", prompt, "--n", str(len(want)),
+                                         "--temp", "0", "--print-ids", *more))
+                self.assertEqual(got, want)
 
-    def test_an_answer_is_json_where_asked(self):
-        answer = json.loads(self.works("run", "Hello!", "--json", "--temp", 0, "--n", 16))
-        self.assertIn("usage", answer)
+    def test_logits_equal_the_reference_at_any_chunk_size(self):
+        ids = self.golden("q3n_tiny", "in.65.ids")
+        shape, want = read_safetensors(os.path.join(case("q3n_tiny"), "golden.safetensors"), "out.65.logits")
+        path = self.write("ids.json", json.dumps(ids))
+        for chunk in ("1", "7", "512"):
+            out = self.path("logits.npy")
+            self.ok("logits", "-m", case("q3n_tiny"), "--ids", path, "--out", out, "--chunk", chunk)
+            got_shape, got = read_npy(out)
+            self.assertEqual(got_shape, shape[-2:])
+            self.assertLess(max(abs(a - b) for a, b in zip(got, want)), 1e-3)
+
+    def test_json_answers_have_usage_and_log_probabilities(self):
+        out = json.loads(self.ok("run", "-m", case("q3n_tiny"), "--raw", "--json", "-n", "3", "--temp", "0",
+                                 "--logprobs", "2", "Hello"))
+        self.assertLessEqual(out["usage"]["completion_tokens"], 3)
+        self.assertEqual(len(out["logprobs"]), len(out["ids"]))
+        for token in out["logprobs"]:
+            self.assertEqual(len(token["top"]), 2)
+            self.assertEqual(token["top"][0]["logprob"], token["logprob"])
+
+    def test_seeds_repeat_a_text_whatever_the_threads(self):
+        arguments = ["run", "-m", case("q3n_tiny"), "--raw", "-n", "12", "--temp", "1.5", "--seed"]
+        first = self.ok(*arguments, "5", "Hello")
+        self.assertEqual(first, self.ok(*arguments, "5", "-t", "1", "Hello"))
+        self.assertNotEqual(first, self.ok(*arguments, "6", "Hello"))
+
+    def test_answers_are_valid_utf8_without_colours_or_notes_in_a_pipe(self):
+        done = headgate("run", "-m", case("q3n_tiny"), "-n", "40", "--temp", "2", "--seed", "1", "Hello")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done.stdout.decode("utf-8")
+        self.assertNotIn(ESCAPE, done.stderr)
+
+    def test_prompts_come_from_files_and_pipes(self):
+        prompt = self.write("prompt.txt", "Hello")
+        arguments = ["run", "-m", case("q3n_tiny"), "-n", "8", "--temp", "0"]
+        direct = self.ok(*arguments, "Hello")
+        self.assertEqual(direct, self.ok(*arguments, "-f", prompt))
+        self.assertEqual(direct, self.ok(*arguments, text="Hello"))
+
+    def test_verbose_reports_speeds_on_standard_error(self):
+        done = headgate("run", "-m", case("q3n_tiny"), "-n", "4", "-v", "Hello")
+        self.assertIn(b"tok/s", done.stderr)
+        self.assertNotIn(b"tok/s", done.stdout)
+
+    def test_a_prompt_longer_than_the_context_is_refused(self):
+        self.refused(2, "run", "-m", case("q3n_tiny"), "--ctx", "8", "A prompt of more than eight tokens")
+
+    def test_perplexity_compares_with_a_saved_reference(self):
+        text = self.write("text.txt", "The quick brown fox jumps over the lazy dog. " * 6)
+        reference = self.path("ref.logits")
+        common = ["perplexity", "-m", case("q3n_tiny"), "-f", text, "--json", "-w", "64"]
+        saved = json.loads(self.ok(*common, "--save-logits", reference))
+        self.assertEqual(saved["scored"], saved["tokens"] - 1)
+        compared = json.loads(self.ok(*common, "--kl", reference))
+        self.assertAlmostEqual(compared["perplexity"], saved["perplexity"], delta=1e-6 * saved["perplexity"])
+        self.assertLess(compared["reference"]["mean_kl"], 1e-4)
+        self.assertEqual(compared["reference"]["same_top"], 1.0)
+        self.refused(2, *common[:-1], "32", "--kl", reference)
+        self.refused(4, *common, "--kl", text)
+
+    def test_bench_reports_every_run(self):
+        report = json.loads(self.ok("bench", "-m", case("q3n_tiny"), "-p", "8", "-n", "4", "-d", "0,16", "-r",
+                                    "2", "--json"))
+        self.assertEqual([(r["test"], r["depth"]) for r in report["results"]],
+                         [("prefill", 0), ("decode", 0), ("prefill", 16), ("decode", 16)])
+        for result in report["results"]:
+            self.assertEqual(len(result["seconds"]), 2)
+        self.assertGreater(report["read_gbps"], 0)
+        self.assertIn("tok/s", self.ok("bench", "-m", case("q3n_tiny"), "-p", "8", "-n", "4", "-r", "1"))
+
+
+class Files(CliTest):
+    def test_inspect_describes_folders_and_gguf_files_alike(self):
+        for model in (case("q3n_tiny"), os.path.join(case("q3n_tiny"), "model-bf16.gguf")):
+            report = json.loads(self.ok("inspect", "-m", model, "--json", "--tensors"))
+            self.assertEqual(report["config"]["family"], "qwen3_next")
+            self.assertEqual(report["config"]["attention_layers"], 2)
+            self.assertEqual(len(report["tensors"]), report["tensors_count"])
+            self.assertNotIn("other", report["by_class"])
+            self.assertIn("Memory for", self.ok("inspect", "-m", model))
+
+    def test_inspect_of_a_full_size_header_knows_the_80b(self):
+        model = self.path("big.gguf")
+        self.ok("synth", "--preset", "qwen3-next-80b", "--header-only", "--type", "q4_k", model)
+        self.assertLess(os.stat(model).st_blocks * 512, 64 << 20)
+        report = json.loads(self.ok("inspect", "-m", model, "--json", "--ctx", "262144", "--kv-type", "bf16"))
+        # The vocabulary tables of synthetic models are as large as the real ones.
+        self.assertAlmostEqual(report["parameters"]["total"] / 1e9, 79.7, delta=0.05)
+        self.assertAlmostEqual(report["parameters"]["active_per_token"] / 1e9, 3.56, delta=0.01)
+        self.assertEqual(report["memory"]["kv_bytes_per_token"], 24 * 1024)
+        self.assertAlmostEqual(report["memory"]["recurrent_state_bytes"] / 1e6, 75.5, delta=0.05)
+        self.assertEqual(report["memory"]["kv_bytes"], 6 << 30)
+
+    def test_conversion_there_and_back_keeps_the_answers(self):
+        gguf, folder = self.path("model.gguf"), self.path("folder")
+        self.ok("convert", case("q3n_tiny"), gguf)
+        self.ok("convert", gguf, folder)
+        ids = self.write("ids.json", "[5, 17, 80, 200]")
+        answers = [self.ok("run", "-m", model, "--ids", ids, "--n", "8", "--temp", "0", "--print-ids")
+                   for model in (case("q3n_tiny"), gguf, folder)]
+        self.assertEqual(answers[0], answers[1])
+        self.assertEqual(answers[0], answers[2])
+
+    def test_quantize_reports_sizes_and_errors(self):
+        out = self.path("q8.gguf")
+        report = json.loads(self.ok("quantize", case("q3n_wide"), out, "--mix", "q8_0", "--json"))
+        self.assertLess(report["total"]["relative_error"], 0.02)
+        self.assertEqual(sum(os.path.getsize(f) for f in report["files"]), report["bytes_written"])
+        self.assertIn("q8_0", self.ok("quantize", "--list"))
+        self.assertIn("q8_0", json.loads(self.ok("inspect", "-m", out, "--json"))["by_type"])
+        self.refused(2, "quantize", case("q3n_wide"), out, "--mix", "q9")
+
+    def test_synthetic_models_run(self):
+        out = self.path("synth.gguf")
+        config = os.path.join(case("q3n_wide"), "config.json")
+        self.ok("synth", "--config", config, "--type", "q4_k", out)
+        self.ok("run", "-m", out, "-n", "2", "--raw", "abc")
+
+
+class ChatOnATerminal(CliTest):
+    def chat(self, *arguments, model=None):
+        terminal = Terminal("chat", "-m", model or case("q3n_tiny"), "--ctx", "4096", *arguments,
+                            env={"XDG_STATE_HOME": self.path("state")})
+        terminal.read_until(b"Ctrl-D")
+        terminal.read_until(b"> ")
+        return terminal
+
+    def test_conversation_settings_files_and_history(self):
+        saved = self.path("saved.json")
+        terminal = self.chat("--temp", "0", "-n", "5")
+        terminal.type("/help\n")
+        terminal.read_until(b"/regen")
+        terminal.read_until(b"> ")
+        terminal.type("Hello\\\n")
+        terminal.type("there\n")
+        terminal.read_until(b"> ")
+        time.sleep(1)
+        terminal.type("/set temp 0.5\n")
+        terminal.read_until(b"temperature 0.5")
+        terminal.type("/regen\n")
+        time.sleep(1)
+        terminal.type(f"/save {saved}\n")
+        terminal.read_until(b"Saved 2 messages")
+        terminal.type("/nonsense\n")
+        terminal.read_until(b"no command /nonsense")
+        terminal.type("/exit\n")
+        self.assertEqual(terminal.wait(), 0)
+        with open(saved, encoding="utf-8") as file:
+            messages = json.load(file)["messages"]
+        self.assertEqual([m["role"] for m in messages], ["user", "assistant"])
+        self.assertEqual(messages[0]["content"], "Hello\nthere")
+        history = self.path("state/headgate/chat_history")
+        if os.path.exists(history):  # built without line editing there is none
+            self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
+
+    def test_ctrl_c_stops_an_answer_and_then_leaves(self):
+        terminal = self.chat("--temp", "1")
+        for id_ in (358, 360):  # no end tokens: the answer goes on until it is stopped
+            del id_
+        terminal.type("/set max-tokens -1\n")
+        terminal.read_until(b"max-tokens -1")
+        terminal.read_until(b"> ")
+        terminal.type("Tell me a long story\n")
+        terminal.read_until(b"story")
+        time.sleep(0.3)
+        terminal.type("\x03")
+        terminal.read_until(b"> ")
+        terminal.type("/set seed 3\n")
+        terminal.read_until(b"seed 3")
+        terminal.read_until(b"> ")
+        terminal.type("\x03")
+        self.assertEqual(terminal.wait(), 0)
+
+    def test_ctrl_c_throws_away_a_line_that_was_begun(self):
+        terminal = self.chat()
+        terminal.type("half a line")
+        terminal.read_until(b"half a line")
+        terminal.type("\x03")
+        terminal.read_until(b"> ")
+        terminal.type("\x04")
+        self.assertEqual(terminal.wait(), 0)
+
+    def test_a_conversation_that_outgrows_the_context_goes_on_after_clear(self):
+        terminal = Terminal("chat", "-m", case("q3n_tiny"), "--ctx", "32", "-n", "4", "--no-history")
+        terminal.read_until(b"Ctrl-D")
+        terminal.read_until(b"> ")
+        terminal.type("A question that takes more tokens than there are in this very small context\n")
+        terminal.read_until(b"the context is full")
+        terminal.read_until(b"> ")
+        terminal.type("/clear\n")
+        terminal.read_until(b"empty again")
+        terminal.type("/exit\n")
+        self.assertEqual(terminal.wait(), 0)
+        self.assertFalse(os.path.exists(self.path("state")))
+
+    def test_no_color_is_respected(self):
+        terminal = Terminal("inspect", "-m", case("q3n_tiny"), env={"NO_COLOR": "1"})
+        terminal.wait()
+        self.assertNotIn(ESCAPE, terminal.output)
+        coloured = Terminal("inspect", "-m", case("q3n_tiny"), env={"NO_COLOR": ""})
+        coloured.wait()
+        self.assertIn(ESCAPE, coloured.output)
+
+    def test_lines_from_a_pipe_are_turns_of_a_conversation(self):
+        out = self.ok("chat", "-m", case("q3n_tiny"), "-n", "3", "--temp", "0", text="Hello\n/clear\n")
+        self.assertIn("empty again", out)
+        self.assertNotIn("> ", out)
 
 
 if __name__ == "__main__":
-    unittest.main()
+    PROGRAM = os.path.abspath(sys.argv[1])
+    CASES = os.path.join(sys.argv[2], "tests", "golden", "cases")
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
