@@ -107,12 +107,6 @@ GgufMetadata output_metadata(const Checkpoint& input, const ModelConfig& config,
   return metadata;
 }
 
-bool is_plain_copy(const Job& job) {
-  const RowSource& source = job.tensor.source;
-  return source.parts.size() == 1 && !source.row_map && source.column_map.empty() &&
-         source.transform == ValueTransform::kCopy && source.parts[0]->dtype == job.type;
-}
-
 // Adds up the error of rows [count, cols] as stored in `bytes`.
 ErrorSums measure(DType type, const float* values, const std::byte* bytes, int64_t count,
                   int64_t cols, std::vector<float>& decoded) {
@@ -156,8 +150,8 @@ class Quantizer {
     for (size_t i = 0; i < jobs_.size(); ++i) {
       const Job& job = jobs_[i];
       account(job, writer.declared()[i].bytes);
-      if (is_plain_copy(job)) {
-        copy(job, writer);
+      if (is_plain_copy(job.tensor, job.type)) {
+        write_tensor(input_.tensors, job.tensor, job.type, pool_, writer);
       } else {
         encode(job, writer);
       }
@@ -212,17 +206,6 @@ class Quantizer {
     c.bytes += bytes;
     c.elements_by_type[job.type] += elements;
     report_.bytes_written += bytes;
-  }
-
-  void copy(const Job& job, TensorWriter& writer) {
-    const TensorEntry& entry = *job.tensor.source.parts.front();
-    std::vector<std::byte> piece(static_cast<size_t>(std::min(entry.bytes, 4 * kPieceFloats)));
-    for (int64_t offset = 0; offset < entry.bytes; offset += static_cast<int64_t>(piece.size())) {
-      piece.resize(
-          static_cast<size_t>(std::min(static_cast<int64_t>(piece.size()), entry.bytes - offset)));
-      input_.tensors.read(entry, offset, piece);
-      writer.write(piece);
-    }
   }
 
   // Column weights of each matrix of the stack; empty when there are none.

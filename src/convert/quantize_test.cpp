@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "convert/importance.h"
+#include "convert/importance_collector.h"
 #include "formats/checkpoint.h"
 #include "formats/gguf_writer.h"
 #include "tensor/codec.h"
@@ -156,6 +157,15 @@ TEST_F(QuantizeTest, TensorsThatHaveTheirTypeAreCopied) {
   EXPECT_TRUE(read_text_file(path("a.gguf")) == read_text_file(path("b.gguf")));
 }
 
+TEST_F(QuantizeTest, ConvertingAQuantisedFileCopiesItsBlocks) {
+  quantize(kCases + "q3n_wide", "a.gguf", "q2_k");
+  ConvertOptions options;
+  options.input = path("a.gguf");
+  options.output = path("b.gguf");
+  convert_checkpoint(options);
+  EXPECT_TRUE(read_text_file(path("a.gguf")) == read_text_file(path("b.gguf")));
+}
+
 TEST_F(QuantizeTest, FolderAndGgufGiveTheSameTensors) {
   quantize(kCases + "q3n_tiny", "a.gguf", "q8_0");
   quantize(kCases + "q3n_tiny/model-bf16.gguf", "b.gguf", "q8_0");
@@ -226,6 +236,44 @@ TEST_F(QuantizeTest, ImportanceMatricesSurviveTheirFile) {
   EXPECT_TRUE(got.column_means("x", 0, 2).empty());
   EXPECT_THROW(got.column_means("a", 0, 3), Error);
   EXPECT_THROW(ImportanceMatrix::load(kCases + "q3n_tiny/model-bf16.gguf"), Error);
+}
+
+TEST(ImportanceCollector, SendsEachTracedValueToTheMatricesThatReadIt) {
+  ModelConfig config;
+  config.hidden_size = 2;
+  config.layers = 2;
+  config.mixers = {Mixer::kGatedDelta, Mixer::kAttention};
+  config.moe_layers = {true, false};
+  config.attention.output_gate = true;
+  config.delta.shape = {.key_heads = 1, .value_heads = 2, .key_dim = 2, .value_dim = 2};
+  config.moe.experts = 4;
+  config.moe.shared_width = 8;
+  Naming naming;
+  naming.trunk_layers = 2;
+  ImportanceCollector collector(config, naming);
+  const float x[] = {1, 2, 3, 4}, ids[] = {3, 1};
+  const View two_tokens(x, 2, 2);
+  collector.observe("embed", two_tokens);
+  collector.observe("layer0.input_norm", two_tokens);
+  collector.observe("layer0.normed", {x, 2, 2});  // one token, two heads of two
+  collector.observe("layer0.post_norm", two_tokens);
+  collector.observe("layer0.topk_index", {ids, 2, 1});
+  collector.observe("layer1.input_norm", two_tokens);
+  collector.observe("layer1.gated", two_tokens);
+  collector.observe("layer1.post_norm", two_tokens);
+  collector.observe("layer7.post_norm", two_tokens);
+  collector.observe("layerx", two_tokens);
+  collector.observe("final_norm", two_tokens);
+  const ImportanceMatrix& m = collector.matrix();
+  EXPECT_EQ(collector.tokens(), 2);
+  EXPECT_EQ(m.column_means("blk.0.attn_qkv.weight", 0, 2), (std::vector<float>{5, 10}));
+  EXPECT_EQ(m.column_means("blk.0.ssm_out.weight", 0, 4), (std::vector<float>{1, 4, 9, 16}));
+  EXPECT_EQ(m.column_means("blk.0.ffn_gate_exps.weight", 3, 2), (std::vector<float>{1, 4}));
+  EXPECT_EQ(m.column_means("blk.0.ffn_up_exps.weight", 1, 2), (std::vector<float>{9, 16}));
+  EXPECT_EQ(m.column_means("blk.1.attn_output.weight", 0, 2), (std::vector<float>{5, 10}));
+  EXPECT_EQ(m.column_means("blk.1.ffn_up.weight", 0, 2), (std::vector<float>{5, 10}));
+  EXPECT_EQ(m.column_means("output.weight", 0, 2), (std::vector<float>{5, 10}));
+  EXPECT_EQ(m.find("blk.7.ffn_up.weight"), nullptr);
 }
 
 }  // namespace

@@ -129,6 +129,16 @@ void decode_row(const RowSource& source, const RawRows& raw, int64_t r, float* o
   }
 }
 
+void copy_bytes(const TensorStore& store, const TensorEntry& entry, TensorWriter& writer) {
+  constexpr int64_t kPieceBytes = int64_t{16} << 20;
+  std::vector<std::byte> piece;
+  for (int64_t offset = 0; offset < entry.bytes; offset += kPieceBytes) {
+    piece.resize(static_cast<size_t>(std::min(kPieceBytes, entry.bytes - offset)));
+    store.read(entry, offset, piece);
+    writer.write(piece);
+  }
+}
+
 }  // namespace
 
 int64_t PlannedTensor::cols() const { return shape.empty() ? 1 : shape.back(); }
@@ -162,8 +172,17 @@ void read_rows(const TensorStore& store, const PlannedTensor& tensor, int64_t fi
   });
 }
 
+bool is_plain_copy(const PlannedTensor& tensor, DType type) {
+  const RowSource& source = tensor.source;
+  return source.parts.size() == 1 && !source.row_map && source.column_map.empty() &&
+         source.transform == ValueTransform::kCopy && source.parts[0]->dtype == type &&
+         source.parts[0]->elements() == tensor.rows() * tensor.cols();
+}
+
 void write_tensor(const TensorStore& store, const PlannedTensor& tensor, DType type,
                   ThreadPool& pool, TensorWriter& writer) {
+  // Encoding decoded blocks anew would not give the same blocks.
+  if (is_plain_copy(tensor, type)) return copy_bytes(store, *tensor.source.parts[0], writer);
   // The source's own rows: a [1, n] or [channels, 1, kernel] tensor keeps its row length.
   const int64_t cols = tensor.source.parts.front()->cols();
   const int64_t rows = tensor.rows() * tensor.cols() / std::max<int64_t>(cols, 1);

@@ -48,6 +48,10 @@ struct PlannedTensor {
 void read_rows(const TensorStore& store, const PlannedTensor& tensor, int64_t first, int64_t count,
                ThreadPool& pool, float* out);
 
+// True when the stored bytes of the source are those of the output: one tensor, nothing moved or
+// changed.
+bool is_plain_copy(const PlannedTensor& tensor, DType type);
+
 // Streams a whole tensor into `writer` as `type`, in pieces of a few MiB.
 void write_tensor(const TensorStore& store, const PlannedTensor& tensor, DType type,
                   ThreadPool& pool, TensorWriter& writer);
