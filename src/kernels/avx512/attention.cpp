@@ -53,7 +53,7 @@ constexpr int64_t kBytes = F == kFloatF32 ? 4 : 2;
 // memory: later keys, and this token's value for the second pass, are fetched ahead.
 template <int F, int R, bool stream>
 __m256 score_key(const AttentionArgs& a, int64_t t) {
-  constexpr int64_t kAhead = 12;  // tokens
+  constexpr int64_t kAhead = 24;  // tokens
   const char* key = static_cast<const char*>(a.keys) + t * a.head_dim * kBytes<F>;
   const char* value = static_cast<const char*>(a.values) + t * a.head_dim * kBytes<F>;
   __m512 sum[8];
@@ -62,7 +62,7 @@ __m256 score_key(const AttentionArgs& a, int64_t t) {
   for (; d + 16 <= a.head_dim; d += 16) {
     if (stream) {
       _mm_prefetch(key + (kAhead * a.head_dim + d) * kBytes<F>, _MM_HINT_T0);
-      _mm_prefetch(value + d * kBytes<F>, _MM_HINT_T1);
+      _mm_prefetch(value + d * kBytes<F>, _MM_HINT_T0);
     }
     const __m512 k = load_cached<F, true>(key, d, 0);
     for (int r = 0; r < R; ++r) sum[r] = _mm512_fmadd_ps(k, _mm512_loadu_ps(a.q[r] + d), sum[r]);
