@@ -12,8 +12,13 @@
 #include <string>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "backend/backend.h"
 #include "backend/calibrate.h"
+#include "base/cpu_info.h"
 #include "base/random.h"
 #include "tensor/half.h"
 
@@ -72,6 +77,45 @@ double decile_seconds(int times, clockid_t clock, const std::function<void()>& r
   return seconds[seconds.size() / 10];
 }
 
+#if defined(__x86_64__)
+// Keeps the compiler from dropping a loop whose result nobody reads.
+__attribute__((target("avx512f"))) void keep(const __m512i& x) { asm volatile("" ::"v"(x)); }
+
+// Multiply-adds of 16 fp32 lanes on 12 independent sums: enough to fill two units of latency 4.
+__attribute__((target("avx512f"))) void multiply_floats(int64_t rounds) {
+  __m512 sum[12];
+  for (__m512& s : sum) s = _mm512_set1_ps(0.5f);
+  const __m512 a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (__m512& s : sum) s = _mm512_fmadd_ps(s, a, b);
+  }
+  for (const __m512& s : sum) keep(_mm512_castps_si512(s));
+}
+
+__attribute__((target("avx512f,avx512vnni"))) void multiply_bytes(int64_t rounds) {
+  __m512i sum[12];
+  for (__m512i& s : sum) s = _mm512_setzero_si512();
+  const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(-2);
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (__m512i& s : sum) s = _mm512_dpbusd_epi32(s, a, b);
+  }
+  for (const __m512i& s : sum) keep(s);
+}
+
+// What one core multiplies at best, by its own clock.
+void print_ceilings() {
+  if (cpu_info().best < Isa::kAvx512) return;
+  constexpr int64_t kRounds = 2000000;
+  const double floats =
+      decile_seconds(5, CLOCK_PROCESS_CPUTIME_ID, [] { multiply_floats(kRounds); });
+  const double bytes = decile_seconds(5, CLOCK_PROCESS_CPUTIME_ID, [] { multiply_bytes(kRounds); });
+  std::printf("one core at best: fp32 %.0f GFLOP/s, int8 (VNNI) %.0f GOP/s\n",
+              12 * 32 * kRounds / floats * 1e-9, 12 * 128 * kRounds / bytes * 1e-9);
+}
+#else
+void print_ceilings() {}
+#endif
+
 class Bench {
  public:
   explicit Bench(const Options& options) : options_(options) {
@@ -79,6 +123,10 @@ class Bench {
     backend.threads = options.threads;
     backend_ = open_backend(backend);
     std::printf("%s\n", backend_->description().c_str());
+    print_ceilings();
+    const Calibration memory = calibrate_memory(options.threads);
+    std::printf("memory read: %.1f GB/s by one thread, %.1f by all\n", memory.read_gbps_one,
+                memory.read_gbps);
     std::printf("%-34s %10s %9s %9s %8s\n", "case", "us", "GB/s", "GFLOP/s", "of read");
   }
 
