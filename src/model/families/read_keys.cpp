@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "model/families/family.h"
@@ -114,6 +115,10 @@ void read_yarn(const RopeSources& rope, const ConfigSource& source, RopeConfig& 
   if (slow > 0) r.beta_slow = slow;
   r.attention_factor =
       s.find_number({"attention_factor", "rope.scaling.yarn_attn_factor"}, 1e-6, 1e6);
+  // llama.cpp's own key multiplies YaRN's factor instead of replacing it.
+  const auto multiplier = s.find_number({"", "rope.scaling.attn_factor"}, 1e-6, 1e6);
+  if (multiplier && !r.attention_factor)
+    r.attention_factor = *multiplier * (0.1 * std::log(r.factor) + 1.0);
   r.truncate = s.flag_or({"truncate", ""}, true);
 }
 
