@@ -1,0 +1,230 @@
+// The option parser behind args.h: the only file that includes CLI11.
+#include "cli/args.h"
+
+#include <CLI/CLI.hpp>
+#include <utility>
+
+#include "cli/terminal.h"
+
+namespace headgate {
+
+struct Command::Data {
+  CLI::App* app = nullptr;
+  CLI::Option* last = nullptr;
+  std::string group;
+  std::string examples;
+  std::function<int()> run;
+
+  void remember(CLI::Option* option) {
+    last = option;
+    if (!group.empty() && !option->get_positional()) option->group(group);
+  }
+};
+
+namespace {
+
+// Shows the default value of plain values in --help; an empty text says nothing.
+template <typename T>
+CLI::Option* plain(CLI::App& app, const std::string& names, T& value, const std::string& help) {
+  CLI::Option* option = app.add_option(names, value, help);
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (!value.empty()) option->capture_default_str();
+  } else {
+    option->capture_default_str();
+  }
+  return option;
+}
+
+// The help pages: names in one column, wrapped texts in the other.
+class Pages : public CLI::Formatter {
+ public:
+  Pages() { column_width(30); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string out;
+    if (option->get_type_size() != 0) {
+      if (!option->get_type_name().empty()) out += " " + option->get_type_name();
+      if (!option->get_default_str().empty()) out += " [" + option->get_default_str() + "]";
+      if (option->get_required()) out += " (required)";
+    }
+    return out;
+  }
+};
+
+}  // namespace
+
+Command::Command(std::unique_ptr<Data> data) : data_(std::move(data)) {}
+Command::~Command() = default;
+
+Command& Command::flag(const std::string& names, bool& value, const std::string& help) {
+  data_->remember(data_->app->add_flag(names, value, help));
+  return *this;
+}
+
+Command& Command::flag(const std::string& names, std::optional<bool>& value,
+                       const std::string& help) {
+  const auto set = [&value](const CLI::results_t& results) {
+    value = results.empty() || results.back() == "true" || results.back() == "1";
+    return true;
+  };
+  CLI::Option* option = data_->app->add_flag(names);
+  option->description(help);
+  // A flag with a callback receives "true" or, through "!--no-x", "false".
+  option->each([set](const std::string& text) { set({text}); });
+  data_->remember(option);
+  return *this;
+}
+
+Command& Command::option(const std::string& names, std::string& value, const std::string& help) {
+  data_->remember(plain(*data_->app, names, value, help));
+  return takes("TEXT");
+}
+
+Command& Command::option(const std::string& names, int& value, const std::string& help) {
+  data_->remember(plain(*data_->app, names, value, help));
+  return takes("N");
+}
+
+Command& Command::option(const std::string& names, int64_t& value, const std::string& help) {
+  data_->remember(plain(*data_->app, names, value, help));
+  return takes("N");
+}
+
+Command& Command::option(const std::string& names, uint64_t& value, const std::string& help) {
+  data_->remember(plain(*data_->app, names, value, help));
+  return takes("N");
+}
+
+Command& Command::option(const std::string& names, std::optional<std::string>& value,
+                         const std::string& help) {
+  data_->remember(data_->app->add_option(names, value, help));
+  return takes("TEXT");
+}
+
+Command& Command::option(const std::string& names, std::optional<int64_t>& value,
+                         const std::string& help) {
+  data_->remember(data_->app->add_option(names, value, help));
+  return takes("N");
+}
+
+Command& Command::option(const std::string& names, std::optional<uint64_t>& value,
+                         const std::string& help) {
+  data_->remember(data_->app->add_option(names, value, help));
+  return takes("N");
+}
+
+Command& Command::option(const std::string& names, std::optional<double>& value,
+                         const std::string& help) {
+  data_->remember(data_->app->add_option(names, value, help));
+  return takes("X");
+}
+
+Command& Command::option(const std::string& names, std::vector<std::string>& value,
+                         const std::string& help) {
+  CLI::Option* option = data_->app->add_option(names, value, help);
+  option->allow_extra_args(false);
+  data_->remember(option);
+  return takes("TEXT");
+}
+
+Command& Command::option(const std::string& names, std::vector<int64_t>& value,
+                         const std::string& help) {
+  CLI::Option* option = data_->app->add_option(names, value, help);
+  option->allow_extra_args(false)->delimiter(',');
+  std::string preset;
+  for (int64_t number : value) preset += (preset.empty() ? "" : ",") + std::to_string(number);
+  option->default_str(preset);
+  data_->remember(option);
+  return takes("N,N..");
+}
+
+Command& Command::choice(const std::string& names, std::string& value,
+                         const std::vector<std::string>& allowed, const std::string& help) {
+  CLI::Option* option = plain(*data_->app, names, value, help);
+  std::string words;
+  for (const std::string& word : allowed) words += (words.empty() ? "" : "|") + word;
+  option->check(CLI::Validator(
+      [allowed, words](const std::string& text) {
+        for (const std::string& word : allowed)
+          if (word == text) return std::string();
+        return "found " + text + ", expected " + words;
+      },
+      ""));
+  data_->remember(option);
+  return takes(words);
+}
+
+Command& Command::required() {
+  data_->last->required();
+  return *this;
+}
+
+Command& Command::takes(const std::string& what) {
+  data_->last->type_name(what);
+  return *this;
+}
+
+Command& Command::group(const std::string& title) {
+  data_->group = title;
+  return *this;
+}
+
+Command& Command::example(const std::string& line, const std::string& what) {
+  if (data_->examples.empty()) data_->examples = "Examples:\n";
+  data_->examples += "  # " + what + "\n  " + line + "\n";
+  data_->app->footer(data_->examples);
+  return *this;
+}
+
+void Command::action(std::function<int()> run) { data_->run = std::move(run); }
+
+struct CommandLine::Data {
+  CLI::App app;
+  std::vector<std::unique_ptr<Command>> commands;
+};
+
+CommandLine::CommandLine(const std::string& name, const std::string& description,
+                         const std::string& version)
+    : data_(std::make_unique<Data>()) {
+  CLI::App& app = data_->app;
+  app.name(name);
+  app.description(description);
+  app.formatter(std::make_shared<Pages>());
+  app.set_version_flag("--version", name + " " + version, "Show the version and leave");
+  app.set_help_flag("-h,--help", "Show this help and leave");
+  app.require_subcommand(1);
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Subcommands", "Commands");
+  app.footer("headgate COMMAND --help explains the options of a command, with examples.");
+}
+
+CommandLine::~CommandLine() = default;
+
+Command& CommandLine::add(const std::string& name, const std::string& help) {
+  auto data = std::make_unique<Command::Data>();
+  data->app = data_->app.add_subcommand(name, help);
+  data_->commands.push_back(std::unique_ptr<Command>(new Command(std::move(data))));
+  return *data_->commands.back();
+}
+
+int CommandLine::run(int argc, const char* const* argv) {
+  CLI::App& app = data_->app;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    // Help and version pages.
+    std::ostringstream out;
+    app.exit(success, out, out);
+    write_stdout(out.str());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    std::string place = app.get_name();
+    for (const CLI::App* used : app.get_subcommands()) place += " " + used->get_name();
+    report_error(std::string(error.what()) + " (see " + place + " --help)");
+    return 2;
+  }
+  for (const auto& command : data_->commands)
+    if (command->data_->app->parsed()) return command->data_->run();
+  return 2;
+}
+
+}  // namespace headgate

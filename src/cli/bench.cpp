@@ -1,0 +1,145 @@
+// headgate bench: tokens and bytes per second beside the machine's memory bandwidth.
+#include <fmt/core.h>
+
+#include "base/cpu_info.h"
+#include "base/json.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+#include "cli/model_options.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "eval/speed.h"
+
+namespace headgate {
+namespace {
+
+struct BenchOptions {
+  ModelOptions model;
+  SpeedOptions speed;
+  bool json = false;
+  bool csv = false;
+};
+
+std::string test_name(const SpeedResult& r) {
+  return fmt::format("{} {}", r.prefill ? "prefill" : "decode", r.tokens);
+}
+
+double share_of_roof(const SpeedReport& report, const SpeedResult& r) {
+  return report.read_gbps > 0 ? r.gbps() / report.read_gbps : 0;
+}
+
+std::string bench_text(const LoadedModel& loaded, const SpeedReport& report) {
+  const Model& model = *loaded.model;
+  TextTable about({1});
+  about.row(
+      {"model", fmt::format("{}, {} of weights, {} read per token", printable(loaded.name()),
+                            format_bytes(static_cast<double>(model.weight_bytes())),
+                            format_bytes(static_cast<double>(model.weight_bytes_per_token())))});
+  about.row({"machine", fmt::format("{}; {}", cpu_info().model, loaded.backend->description())});
+  about.row({"memory",
+             fmt::format("reads {:.1f} GB/s, {:.1f} with one thread ({:+.0f} % from "
+                         "before to after)",
+                         report.read_gbps, report.read_gbps_one, report.bandwidth_change * 100)});
+  about.row(
+      {"load", fmt::format("{:.1f} before, {:.1f} after", report.load_before, report.load_after)});
+  TextTable table;
+  table.row({"test", "depth", "tok/s", "slowest", "fastest", "MB/token", "GB/s", "of memory"});
+  for (const SpeedResult& r : report.results) {
+    std::vector<std::string> row = {
+        test_name(r), format_digits(r.depth), fmt::format("{:.2f}", r.tokens_per_second),
+        fmt::format("{:.2f}", r.slowest), fmt::format("{:.2f}", r.fastest)};
+    if (!r.prefill) {
+      row.push_back(fmt::format("{:.1f}", r.bytes_per_token * 1e-6));
+      row.push_back(fmt::format("{:.2f}", r.gbps()));
+      row.push_back(fmt::format("{:.0f} %", share_of_roof(report, r) * 100));
+    }
+    table.row(std::move(row));
+  }
+  return about.text() + "\n" + table.text();
+}
+
+json::object bench_json(const LoadedModel& loaded, const SpeedReport& report) {
+  json::array results;
+  for (const SpeedResult& r : report.results) {
+    json::object result{{"test", r.prefill ? "prefill" : "decode"},
+                        {"tokens", r.tokens},
+                        {"depth", r.depth},
+                        {"seconds", json::array(r.seconds.begin(), r.seconds.end())},
+                        {"tokens_per_second", r.tokens_per_second},
+                        {"slowest", r.slowest},
+                        {"fastest", r.fastest}};
+    if (!r.prefill) {
+      result["bytes_per_token"] = r.bytes_per_token;
+      result["gbps"] = r.gbps();
+      result["share_of_bandwidth"] = share_of_roof(report, r);
+    }
+    results.push_back(std::move(result));
+  }
+  return {{"model", loaded.name()},
+          {"version", HEADGATE_VERSION},
+          {"weight_bytes", loaded.model->weight_bytes()},
+          {"weight_bytes_per_token", loaded.model->weight_bytes_per_token()},
+          {"cpu", cpu_info().model},
+          {"backend", loaded.backend->description()},
+          {"isa", std::string(isa_name(selected_isa()))},
+          {"read_gbps", report.read_gbps},
+          {"read_gbps_one_thread", report.read_gbps_one},
+          {"bandwidth_change", report.bandwidth_change},
+          {"load_before", report.load_before},
+          {"load_after", report.load_after},
+          {"results", std::move(results)}};
+}
+
+std::string bench_csv(const SpeedReport& report) {
+  std::string out =
+      "test,tokens,depth,tokens_per_second,slowest,fastest,bytes_per_token,gbps,"
+      "read_gbps\n";
+  for (const SpeedResult& r : report.results)
+    out += fmt::format("{},{},{},{:.4f},{:.4f},{:.4f},{:.0f},{:.4f},{:.4f}\n",
+                       r.prefill ? "prefill" : "decode", r.tokens, r.depth, r.tokens_per_second,
+                       r.slowest, r.fastest, r.bytes_per_token, r.gbps(), report.read_gbps);
+  return out;
+}
+
+int bench(const BenchOptions& o) {
+  const InterruptScope interrupts;
+  const LoadedModel loaded = load_model(o.model);
+  SpeedOptions speed = o.speed;
+  speed.chunk = o.model.chunk;
+  speed.threads = o.model.threads;
+  speed.kv_dtype = kv_dtype(o.model, loaded.model->config());
+  ProgressBar bar("Measuring", ProgressUnit::kSteps);
+  speed.progress = [&bar](int64_t done, int64_t total) {
+    bar.update(done, total);
+    return !InterruptScope::interrupted();
+  };
+  const SpeedReport report = measure_speed(*loaded.model, speed);
+  bar.finish();
+  if (o.json) {
+    write_stdout(dump_json_python(bench_json(loaded, report), 2) + "\n");
+  } else {
+    write_stdout(o.csv ? bench_csv(report) : bench_text(loaded, report));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CommandLine& line) {
+  auto o = std::make_shared<BenchOptions>();
+  Command& command = line.add("bench", "Measure speed beside the machine's memory bandwidth");
+  command.option("-p,--prompt", o->speed.prompts, "Prompt lengths to time, in tokens")
+      .option("-n,--generate", o->speed.generate, "Tokens to decode; 0: none")
+      .option("-d,--depth", o->speed.depths, "Tokens in the context beforehand")
+      .option("-r,--repeats", o->speed.repeats, "Runs of each test; the median counts")
+      .flag("--json", o->json, "Report as JSON, with the time of every run")
+      .flag("--csv", o->csv, "Report as comma-separated values");
+  add_model_options(command, o->model);
+  command.example("headgate bench -m model.gguf", "prefill of 512 tokens, decode of 64")
+      .example("headgate bench -m model.gguf -p 512,4096 -n 64 -d 0,4096 -r 5 --json",
+               "more lengths and depths, for a script")
+      .action([o] { return bench(*o); });
+}
+
+}  // namespace headgate

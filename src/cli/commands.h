@@ -1,0 +1,22 @@
+// The subcommands: each function declares one and says what it does.
+#pragma once
+
+namespace headgate {
+
+class CommandLine;
+
+void add_run(CommandLine& line);
+void add_chat(CommandLine& line);
+void add_inspect(CommandLine& line);
+void add_convert(CommandLine& line);
+void add_quantize(CommandLine& line);
+void add_perplexity(CommandLine& line);
+void add_tokenize(CommandLine& line);
+void add_detokenize(CommandLine& line);
+void add_template(CommandLine& line);
+void add_logits(CommandLine& line);
+void add_synth(CommandLine& line);
+void add_bench(CommandLine& line);
+void add_version(CommandLine& line);
+
+}  // namespace headgate

@@ -1,0 +1,111 @@
+// Opening and loading of models for the commands.
+#include "cli/model_options.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/embedded_model.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+
+namespace headgate {
+namespace {
+
+bool ends_with(const std::string& text, std::string_view suffix) {
+  return text.size() >= suffix.size() &&
+         std::string_view(text).substr(text.size() - suffix.size()) == suffix;
+}
+
+}  // namespace
+
+void add_model_path(Command& command, ModelOptions& options) {
+  command.group("Model")
+      .option("-m,--model", options.path,
+              "Folder of a Hugging Face checkpoint, or a GGUF file; the embedded model without it")
+      .takes("PATH");
+}
+
+void add_model_options(Command& command, ModelOptions& options) {
+  add_model_path(command, options);
+  command.option("-t,--threads", options.threads, "Threads to compute with; 0: one per core")
+      .option("-c,--ctx", options.context, "Tokens of context; 0: all that the model was made for")
+      .choice("--kv-type", options.kv_type, {"auto", "f32", "f16", "bf16"},
+              "Type of cached keys and values; auto: f32 where they are small, else bf16")
+      .option("--chunk", options.chunk, "Prompt tokens per step")
+      .flag("--mmap,--no-pack", options.no_pack,
+            "Compute straight from the mapped file: less memory and no loading time, but slower")
+      .flag("--exact", options.exact,
+            "Multiply quantised weights with fp32 activations: slower, the most exact")
+      .flag("--no-mtp", options.no_mtp, "Leave the multi-token-prediction module out");
+}
+
+Checkpoint open_model_files(const ModelOptions& options) {
+  if (!options.path.empty()) return open_checkpoint(options.path);
+  if (embedded_model().empty()) {
+    fail(ErrorCode::kNotFound,
+         "this build has no embedded model: name one with -m PATH (a folder or a GGUF file)");
+  }
+  return open_checkpoint_memory(embedded_model(), kEmbeddedModelName);
+}
+
+LoadedModel load_model(const ModelOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  LoadedModel loaded;
+  loaded.checkpoint = open_model_files(options);
+  BackendOptions backend;
+  if (options.threads < 0) {
+    fail(ErrorCode::kInvalidArgument, "--threads: found {}, expected 0 or more", options.threads);
+  }
+  backend.threads = options.threads;
+  backend.pack = !options.no_pack;
+  backend.exact_activations = options.exact;
+  loaded.backend = open_backend(backend);
+  ProgressBar bar("Loading", ProgressUnit::kBytes);
+  LoadOptions load;
+  load.mtp = !options.no_mtp;
+  load.progress = [&bar](int64_t done, int64_t total) {
+    bar.update(done, total);
+    return !InterruptScope::interrupted();
+  };
+  loaded.model = Model::load(loaded.checkpoint, *loaded.backend, load);
+  bar.finish();
+  loaded.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return loaded;
+}
+
+DType kv_dtype(const ModelOptions& options, const ModelConfig& config) {
+  if (options.kv_type == "auto") return default_kv_dtype(config);
+  return dtype_from_name(options.kv_type).value();
+}
+
+SessionOptions session_options(const ModelOptions& options, const ModelConfig& config) {
+  if (options.context < 0) {
+    fail(ErrorCode::kInvalidArgument, "--ctx: found {}, expected 0 or more", options.context);
+  }
+  if (options.chunk < 1) {
+    fail(ErrorCode::kInvalidArgument, "--chunk: found {}, expected at least 1", options.chunk);
+  }
+  SessionOptions session;
+  session.context = options.context;
+  session.prefill_chunk = options.chunk;
+  session.kv_dtype = kv_dtype(options, config);
+  return session;
+}
+
+Tokenizer load_tokenizer_of(const ModelOptions& options) {
+  if (!options.path.empty() && is_directory(options.path))
+    return load_tokenizer_folder(options.path);
+  if (ends_with(options.path, ".json") && !ends_with(options.path, ".index.json"))
+    return Tokenizer::from_json(read_text_file(options.path), options.path);
+  return load_tokenizer(open_model_files(options));
+}
+
+int64_t text_tokens(const Tokenizer* tokenizer, const ModelConfig& config) {
+  if (tokenizer == nullptr) return config.vocabulary;
+  return std::min<int64_t>(config.vocabulary, tokenizer->vocab_size());
+}
+
+}  // namespace headgate
