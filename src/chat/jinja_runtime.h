@@ -16,7 +16,7 @@ namespace headgate::jinja {
 struct Limits {
   int64_t output_bytes = int64_t{32} << 20;     // longest string, the rendered text included
   int64_t produced_bytes = int64_t{256} << 20;  // all strings and lists made on the way
-  int64_t steps = 20'000'000;                   // nodes evaluated, items visited, 32 bytes scanned
+  int64_t steps = 5'000'000;                    // nodes evaluated, items visited, 32 bytes scanned
   int depth = 400;                              // nested evaluations, macro calls included
   int64_t range_items = 100'000;                // as the sandbox of the Python library
 };

@@ -118,9 +118,14 @@ TEST(Jinja, StopsAtItsLimits) {
       "{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ s.find('c') }}{% endfor %}",
       "{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{{ s }}{% endfor %}",
   };
+  Limits limits;  // smaller than the default ones, to keep the test short
+  limits.output_bytes = 4 << 20;
+  limits.produced_bytes = 32 << 20;
+  limits.steps = 500'000;
   for (const char* source : hostile) {
-    EXPECT_EQ(code_of(source), ErrorCode::kResourceExhausted) << source;
+    EXPECT_EQ(code_of(source, limits), ErrorCode::kResourceExhausted) << source;
   }
+  EXPECT_EQ(code_of(hostile[1]), ErrorCode::kResourceExhausted);
 }
 
 TEST(Jinja, RefusesDeepNestingInTheSource) {

@@ -15,7 +15,8 @@ from datetime import datetime
 
 from random_templates import Generator
 from snippets import CONTEXT, EXPRESSIONS
-from statements import STATEMENTS, WILD, split
+from statements import STATEMENTS, split
+from wild import WILD
 
 try:
     import jinja2
@@ -94,6 +95,8 @@ def known_difference(template, out, want_error, got):
         return True
     if got_error.startswith("chat_template:") and "the template uses more than" in got_error:
         return True
+    if "reverse)|wordcount" in template:
+        return True  # counts the words of a printed iterator
     if "cannot be sliced" in got_error or "escape of U+D" in got_error:
         return True  # folding of constants by jinja2's compiler swallows the first; lone surrogates are no text
     if want_error is not None and "NameError: name '" in want_error:
