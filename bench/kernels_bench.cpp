@@ -116,6 +116,163 @@ void print_ceilings() {
 void print_ceilings() {}
 #endif
 
+std::unique_ptr<Matrix> random_matrix(Backend& backend, DType type, int64_t rows, int64_t cols) {
+  const std::vector<std::byte> stored = random_rows(type, rows, cols);
+  MatrixSource source;
+  source.dtype = type;
+  source.rows = rows;
+  source.cols = cols;
+  source.bytes = stored;
+  return backend.make_matrix(source);
+}
+
+// The ops of one token through four layers (three delta nets, one attention) and the head, with the
+// shapes of Qwen3-Next-80B and Q4_K weights; fewer experts, the same ten per token.
+class DecodeStep {
+ public:
+  explicit DecodeStep(Backend& backend) : b_(backend) {
+    for (Layer& l : layers_) make_layer(l, &l == &layers_.back());
+    head_ = make(DType::kQ4_K, kVocabulary, kHidden);
+    layout_.kv_heads = 2;
+    layout_.head_dim = 256;
+    cache_.resize(static_cast<size_t>(17 * layout_.page_bytes()), std::byte{0x3d});
+    for (int64_t p = 0; p < 17; ++p) pages_.push_back(cache_.data() + p * layout_.page_bytes());
+    rope_.inverse_frequencies.assign(32, 0.01f);
+  }
+
+  double bytes() const { return bytes_; }  // read and written by one step
+
+  void run() {
+    x_ = random_floats(kHidden, 1);
+    for (Layer& l : layers_) {
+      b_.rms_norm(row(h_, kHidden), row(x_, kHidden), ones(kHidden), 1e-6f);
+      if (l.in != nullptr) {
+        delta_net(l);
+      } else {
+        attention(l);
+      }
+      b_.linear(row(d_, kHidden), row(c_, 4096), *l.out);
+      b_.add(row(x_, kHidden), row(d_, kHidden));
+      feed_forward(l);
+    }
+    b_.rms_norm(row(h_, kHidden), row(x_, kHidden), ones(kHidden), 1e-6f);
+    b_.linear(row(logits_, kVocabulary), row(h_, kHidden), *head_);
+  }
+
+ private:
+  static constexpr int64_t kHidden = 2048, kExperts = 128, kTop = 10, kContext = 4096;
+  static constexpr int64_t kVocabulary = 151936;
+  struct Layer {
+    std::unique_ptr<Matrix> in, gates, out, q, k, v, router, shared_gate, shared_up, shared_down,
+        shared_scalar;
+    std::unique_ptr<ExpertStack> experts;
+    std::vector<float> conv = std::vector<float>(3 * 8192), delta = std::vector<float>(524288);
+  };
+
+  std::unique_ptr<Matrix> make(DType type, int64_t rows, int64_t cols) {
+    auto m = random_matrix(b_, type, rows, cols);
+    bytes_ += static_cast<double>(m->bytes());
+    return m;
+  }
+
+  void make_layer(Layer& l, bool attends) {
+    if (attends) {
+      l.q = make(DType::kQ4_K, 8192, kHidden);
+      l.k = make(DType::kQ4_K, 512, kHidden);
+      l.v = make(DType::kQ4_K, 512, kHidden);
+      bytes_ += kContext * 2048.0;
+    } else {
+      l.in = make(DType::kQ4_K, 12288, kHidden);
+      l.gates = make(DType::kQ4_K, 64, kHidden);
+      bytes_ += 2 * 524288 * 4.0;
+    }
+    l.out = make(DType::kQ4_K, kHidden, 4096);
+    l.router = make(DType::kF32, kExperts, kHidden);
+    l.shared_gate = make(DType::kQ4_K, 512, kHidden);
+    l.shared_up = make(DType::kQ4_K, 512, kHidden);
+    l.shared_down = make(DType::kQ4_K, kHidden, 512);
+    l.shared_scalar = make(DType::kF32, 1, kHidden);
+    const std::vector<std::byte> in = random_rows(DType::kQ4_K, 512, kHidden);
+    const std::vector<std::byte> out = random_rows(DType::kQ4_K, kHidden, 512);
+    ExpertSource expert;
+    expert.gate = expert.up = {DType::kQ4_K, 512, kHidden, in, {}, {}, false, false};
+    expert.down = {DType::kQ4_K, kHidden, 512, out, {}, {}, false, false};
+    l.experts = b_.make_experts(std::vector<ExpertSource>(kExperts, expert));
+    bytes_ += static_cast<double>(kTop * l.experts->bytes_per_expert());
+  }
+
+  static MutView row(std::vector<float>& v, int64_t n, int64_t from = 0) {
+    return {v.data() + from, 1, n};
+  }
+  std::span<const float> ones(size_t n) const { return {ones_.data(), n}; }
+
+  void delta_net(Layer& l) {
+    RecurrentSpan span;
+    span.rows = {0, 1, kContext};
+    span.conv = l.conv.data();
+    span.delta = l.delta.data();
+    const MutView q(b_in_.data(), 16, 128), k(b_in_.data() + 2048, 16, 128), o(c_.data(), 32, 128);
+    b_.linear(row(a_, 12288), row(h_, kHidden), *l.in);
+    b_.linear(row(gates_, 64), row(h_, kHidden), *l.gates);
+    b_.causal_conv1d_silu(row(b_in_, 8192), row(a_, 8192), ones(8192 * 4), 4, {&span, 1});
+    b_.l2_norm(q, q, 0.088f);
+    b_.l2_norm(k, k, 1.0f);
+    b_.delta_gates(row(beta_, 32), row(g_, 32), row(gates_, 32), row(gates_, 32, 32), ones(32),
+                   ones(32));
+    for (float& decay : g_) decay = -0.05f;
+    b_.gated_delta_rule(row(c_, 4096), row(b_in_, 2048), row(b_in_, 2048, 2048),
+                        row(b_in_, 4096, 4096), row(beta_, 32), row(g_, 32),
+                        {16, 32, 128, 128, false}, {&span, 1});
+    b_.gated_rms_norm(o, o, {a_.data() + 8192, 32, 128}, ones(128), 1e-6f);
+  }
+
+  void attention(Layer& l) {
+    KvSpan span;
+    span.rows = {0, 1, kContext};
+    span.pages = pages_;
+    b_.linear(row(a_, 8192), row(h_, kHidden), *l.q);
+    b_.linear(row(e_, 512), row(h_, kHidden), *l.k);
+    b_.linear(row(f_, 512), row(h_, kHidden), *l.v);
+    b_.rope(row(a_, 8192), 16, 512, rope_, {&span.rows, 1});
+    b_.rope(row(e_, 512), 2, 256, rope_, {&span.rows, 1});
+    b_.kv_store(row(e_, 512), row(f_, 512), layout_, {&span, 1});
+    b_.attention(row(c_, 4096), row(a_, 8192), 16, 512, 0.0625f, layout_, {&span, 1});
+    b_.sigmoid_gate(row(c_, 4096), row(a_, 4096, 4096));
+  }
+
+  void feed_forward(Layer& l) {
+    b_.rms_norm(row(h_, kHidden), row(x_, kHidden), ones(kHidden), 1e-6f);
+    b_.linear(row(scores_, kExperts), row(h_, kHidden), *l.router);
+    b_.route(ids_, weights_, row(scores_, kExperts), kTop, true);
+    b_.experts(row(d_, kHidden), row(h_, kHidden), ids_, weights_, kTop, *l.experts);
+    b_.add(row(x_, kHidden), row(d_, kHidden));
+    b_.linear(row(e_, 512), row(h_, kHidden), *l.shared_gate);
+    b_.linear(row(f_, 512), row(h_, kHidden), *l.shared_up);
+    b_.swiglu(row(e_, 512), row(e_, 512), row(f_, 512));
+    b_.linear(row(d_, kHidden), row(e_, 512), *l.shared_down);
+    b_.linear(row(g_, 1), row(h_, kHidden), *l.shared_scalar);
+    b_.add_gated(row(x_, kHidden), row(d_, kHidden), row(g_, 1));
+  }
+
+  Backend& b_;
+  double bytes_ = 0;
+  std::vector<Layer> layers_ = std::vector<Layer>(4);
+  std::unique_ptr<Matrix> head_;
+  KvLayout layout_;
+  std::vector<std::byte> cache_;
+  std::vector<std::byte*> pages_;
+  RopeTable rope_;
+  std::vector<float> ones_ = std::vector<float>(8192 * 4, 1.0f);
+  std::vector<float> x_, h_ = std::vector<float>(kHidden), a_ = std::vector<float>(12288);
+  std::vector<float> b_in_ = std::vector<float>(8192), c_ = std::vector<float>(4096);
+  std::vector<float> d_ = std::vector<float>(kHidden), e_ = std::vector<float>(512), f_ = e_;
+  std::vector<float> gates_ = std::vector<float>(64), beta_ = std::vector<float>(32), g_ = beta_;
+  std::vector<float> scores_ = std::vector<float>(kExperts);
+  std::vector<float> logits_ = std::vector<float>(kVocabulary);
+  std::vector<int32_t> ids_ = std::vector<int32_t>(kTop);
+  std::vector<float> weights_ = std::vector<float>(kTop);
+};
+
 class Bench {
  public:
   explicit Bench(const Options& options) : options_(options) {
@@ -273,143 +430,14 @@ class Bench {
   void decode_step();
 
  private:
-  std::unique_ptr<Matrix> matrix(DType type, int64_t rows, int64_t cols) {
-    const std::vector<std::byte> stored = random_rows(type, rows, cols);
-    MatrixSource source;
-    source.dtype = type;
-    source.rows = rows;
-    source.cols = cols;
-    source.bytes = stored;
-    return backend_->make_matrix(source);
-  }
-
   Options options_;
   std::unique_ptr<Backend> backend_;
 };
 
-// The ops of one token through four layers (three delta nets, one attention) and the head, with the
-// shapes of Qwen3-Next-80B and Q4_K weights; fewer experts, the same ten per token.
 void Bench::decode_step() {
   if (!wants("decode step")) return;
-  constexpr int64_t kHidden = 2048, kExperts = 128, kTop = 10, kContext = 4096;
-  struct Layer {
-    std::unique_ptr<Matrix> in, gates, out, q, k, v, router, shared_gate, shared_up, shared_down,
-        shared_scalar;
-    std::unique_ptr<ExpertStack> experts;
-    std::vector<float> conv = std::vector<float>(3 * 8192), delta = std::vector<float>(524288);
-  };
-  std::vector<Layer> layers(4);
-  double bytes = 0;
-  const auto make = [&](DType type, int64_t rows, int64_t cols) {
-    auto m = matrix(type, rows, cols);
-    bytes += static_cast<double>(m->bytes());
-    return m;
-  };
-  const std::vector<std::byte> in = random_rows(DType::kQ4_K, 512, kHidden);
-  const std::vector<std::byte> out = random_rows(DType::kQ4_K, kHidden, 512);
-  ExpertSource expert;
-  expert.gate = expert.up = {DType::kQ4_K, 512, kHidden, in, {}, {}, false, false};
-  expert.down = {DType::kQ4_K, kHidden, 512, out, {}, {}, false, false};
-  const std::vector<ExpertSource> sources(kExperts, expert);
-  for (Layer& l : layers) {
-    if (&l == &layers[3]) {
-      l.q = make(DType::kQ4_K, 8192, kHidden);
-      l.k = make(DType::kQ4_K, 512, kHidden);
-      l.v = make(DType::kQ4_K, 512, kHidden);
-      bytes += kContext * 2048.0;
-    } else {
-      l.in = make(DType::kQ4_K, 12288, kHidden);
-      l.gates = make(DType::kQ4_K, 64, kHidden);
-      bytes += 2 * 524288 * 4.0;
-    }
-    l.out = make(DType::kQ4_K, kHidden, 4096);
-    l.router = make(DType::kF32, kExperts, kHidden);
-    l.shared_gate = make(DType::kQ4_K, 512, kHidden);
-    l.shared_up = make(DType::kQ4_K, 512, kHidden);
-    l.shared_down = make(DType::kQ4_K, kHidden, 512);
-    l.shared_scalar = make(DType::kF32, 1, kHidden);
-    l.experts = backend_->make_experts(sources);
-    bytes += static_cast<double>(kTop * l.experts->bytes_per_expert());
-  }
-  const auto head = make(DType::kQ4_K, 151936, kHidden);
-  KvLayout layout;
-  layout.kv_heads = 2;
-  layout.head_dim = 256;
-  std::vector<std::byte> cache(static_cast<size_t>(17 * layout.page_bytes()), std::byte{0x3d});
-  std::vector<std::byte*> pages;
-  for (int64_t p = 0; p < 17; ++p) pages.push_back(cache.data() + p * layout.page_bytes());
-  RopeTable rope;
-  rope.inverse_frequencies.assign(32, 0.01f);
-
-  const std::vector<float> ones(8192 * 4, 1.0f);
-  std::vector<float> x = random_floats(kHidden, 1), h(kHidden), a(12288), b(8192), c(4096), d(4096),
-                     gates(64), beta(32), g(32), scores(kExperts), logits(151936), e(512), f(512);
-  std::vector<int32_t> ids(kTop);
-  std::vector<float> weights(kTop);
-  const auto row = [](std::vector<float>& v, int64_t n, int64_t from = 0) {
-    return MutView(v.data() + from, 1, n);
-  };
-  const std::span<const float> hidden_ones(ones.data(), kHidden), head_ones(ones.data(), 128);
-  Backend& run = *backend_;
-  const auto delta_net = [&](Layer& l) {
-    RecurrentSpan span;
-    span.rows = {0, 1, kContext};
-    span.conv = l.conv.data();
-    span.delta = l.delta.data();
-    run.linear(row(a, 12288), row(h, kHidden), *l.in);
-    run.linear(row(gates, 64), row(h, kHidden), *l.gates);
-    run.causal_conv1d_silu(row(b, 8192), row(a, 8192), ones, 4, {&span, 1});
-    run.l2_norm({b.data(), 16, 128}, {b.data(), 16, 128}, 0.088f);
-    run.l2_norm({b.data() + 2048, 16, 128}, {b.data() + 2048, 16, 128}, 1.0f);
-    run.delta_gates(row(beta, 32), row(g, 32), row(gates, 32), row(gates, 32, 32),
-                    {ones.data(), 32}, {ones.data(), 32});
-    for (float& decay : g) decay = -0.05f;
-    run.gated_delta_rule(row(c, 4096), row(b, 2048), row(b, 2048, 2048), row(b, 4096, 4096),
-                         row(beta, 32), row(g, 32), {16, 32, 128, 128, false}, {&span, 1});
-    run.gated_rms_norm({c.data(), 32, 128}, {c.data(), 32, 128}, {a.data() + 8192, 32, 128},
-                       head_ones, 1e-6f);
-  };
-  const auto attention = [&](Layer& l) {
-    KvSpan span;
-    span.rows = {0, 1, kContext};
-    span.pages = pages;
-    const RowSpan rows = span.rows;
-    run.linear(row(a, 8192), row(h, kHidden), *l.q);
-    run.linear(row(e, 512), row(h, kHidden), *l.k);
-    run.linear(row(f, 512), row(h, kHidden), *l.v);
-    run.rope(row(a, 8192), 16, 512, rope, {&rows, 1});
-    run.rope(row(e, 512), 2, 256, rope, {&rows, 1});
-    run.kv_store(row(e, 512), row(f, 512), layout, {&span, 1});
-    run.attention(row(c, 4096), row(a, 8192), 16, 512, 0.0625f, layout, {&span, 1});
-    run.sigmoid_gate(row(c, 4096), row(a, 4096, 4096));
-  };
-  report("decode step, 4 layers q4_k", bytes, 0, 60, [&] {
-    for (Layer& l : layers) {
-      run.rms_norm(row(h, kHidden), row(x, kHidden), hidden_ones, 1e-6f);
-      if (l.in != nullptr) {
-        delta_net(l);
-      } else {
-        attention(l);
-      }
-      run.linear(row(d, kHidden), row(c, 4096), *l.out);
-      run.add(row(x, kHidden), row(d, kHidden));
-      run.rms_norm(row(h, kHidden), row(x, kHidden), hidden_ones, 1e-6f);
-      run.linear(row(scores, kExperts), row(h, kHidden), *l.router);
-      for (int64_t i = 0; i < kExperts; ++i) scores[i] += 1e-3f * static_cast<float>(i * 37 % 128);
-      run.route(ids, weights, row(scores, kExperts), kTop, true);
-      run.experts(row(d, kHidden), row(h, kHidden), ids, weights, kTop, *l.experts);
-      run.add(row(x, kHidden), row(d, kHidden));
-      run.linear(row(e, 512), row(h, kHidden), *l.shared_gate);
-      run.linear(row(f, 512), row(h, kHidden), *l.shared_up);
-      run.swiglu(row(e, 512), row(e, 512), row(f, 512));
-      run.linear(row(d, kHidden), row(e, 512), *l.shared_down);
-      run.linear(row(g, 1), row(h, kHidden), *l.shared_scalar);
-      run.add_gated(row(x, kHidden), row(d, kHidden), row(g, 1));
-    }
-    run.rms_norm(row(h, kHidden), row(x, kHidden), hidden_ones, 1e-6f);
-    run.linear(row(logits, 151936), row(h, kHidden), *head);
-    x = random_floats(kHidden, 1);
-  });
+  DecodeStep step(*backend_);
+  report("decode step, 4 layers q4_k", step.bytes(), 0, 60, [&] { step.run(); });
 }
 
 int run(int argc, char** argv) {
