@@ -147,8 +147,9 @@ std::optional<StoredTemplate> stored_template(const Checkpoint& checkpoint) {
 }
 
 ChatTemplate compile_template(const std::optional<StoredTemplate>& stored) {
-  return stored ? ChatTemplate::from_config(stored->value, stored->source)
-                : ChatTemplate::built_in(/*thinking=*/false);
+  return stored
+             ? ChatTemplate::from_config(stored->value, stored->source)
+             : ChatTemplate(ChatTemplate::built_in_source(/*thinking=*/false), "built-in template");
 }
 
 json::object special_token_texts(const Tokenizer& tokenizer) {

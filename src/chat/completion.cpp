@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "chat/checkpoint_text.h"
 #include "chat/stop_strings.h"
 #include "text/detokenizer.h"
@@ -91,19 +92,20 @@ class AnswerStream {
 }  // namespace
 
 Completion::Completion(Session& session, const Tokenizer& tokenizer,
-                       const ChatTemplate& chat_template)
+                       const ChatTemplate* chat_template)
     : session_(session),
       tokenizer_(tokenizer),
       template_(chat_template),
       special_tokens_(special_token_texts(tokenizer)) {}
 
 std::string Completion::render(const ChatPrompt& prompt) const {
+  HEADGATE_CHECK(template_ != nullptr);
   RenderInput input;
   input.messages = prompt.messages;
   input.tools = prompt.tools;
   input.template_kwargs = prompt.template_kwargs;
   input.special_tokens = special_tokens_;
-  return template_.render(input);
+  return template_->render(input);
 }
 
 std::vector<int32_t> Completion::prompt_ids(const CompletionRequest& request) const {
@@ -119,10 +121,10 @@ CompletionResult Completion::run(const CompletionRequest& request) {
     OutputParserOptions options;
     if (opens_think(prompt)) {
       options.reasoning = OutputParserOptions::Reasoning::kOpen;
-    } else if (template_.knows_thinking()) {
+    } else if (template_->knows_thinking()) {
       options.reasoning = OutputParserOptions::Reasoning::kMayOpen;
     }
-    if (!request.chat->tools.empty()) options.tools = template_.tool_style();
+    if (!request.chat->tools.empty()) options.tools = template_->tool_style();
     options.declared_tools = request.chat->tools;
     options.call_id_prefix = fmt::format("call_{}_", answers_++);
     parser.emplace(std::move(options));

@@ -51,10 +51,11 @@ struct CompletionResult {
   double decode_seconds = 0;
 };
 
-// Thread rule: one request at a time. All references must outlive it.
+// Thread rule: one request at a time. All parts must outlive it.
 class Completion {
  public:
-  Completion(Session& session, const Tokenizer& tokenizer, const ChatTemplate& chat_template);
+  // Without a template (nullptr) only texts and ids can be continued.
+  Completion(Session& session, const Tokenizer& tokenizer, const ChatTemplate* chat_template);
 
   // The text that the model would see.
   std::string render(const ChatPrompt& prompt) const;
@@ -68,7 +69,7 @@ class Completion {
  private:
   Session& session_;
   const Tokenizer& tokenizer_;
-  const ChatTemplate& template_;
+  const ChatTemplate* template_;
   json::object special_tokens_;
   int64_t answers_ = 0;
 };

@@ -2,6 +2,7 @@
 #include "cli/args.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <utility>
 
 #include "cli/terminal.h"
@@ -35,10 +36,47 @@ CLI::Option* plain(CLI::App& app, const std::string& names, T& value, const std:
   return option;
 }
 
+constexpr size_t kNameColumns = 30;
+constexpr size_t kHelpColumns = 100;
+
+// Breaks a text at spaces into lines of at most `columns` bytes.
+std::string wrap(const std::string& text, size_t columns) {
+  std::string out;
+  size_t line = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    if (line > 0 && line + 1 + end - at > columns) {
+      out += '\n';
+      line = 0;
+    } else if (line > 0) {
+      out += ' ';
+      ++line;
+    }
+    out += text.substr(at, end - at);
+    line += end - at;
+    at = end + 1;
+  }
+  return out;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at))
+    text.replace(at, from.size(), to);
+  return text;
+}
+
 // The help pages: names in one column, wrapped texts in the other.
 class Pages : public CLI::Formatter {
  public:
-  Pages() { column_width(30); }
+  Pages() {
+    column_width(kNameColumns);
+    label("SUBCOMMAND", "COMMAND");
+    label("Positionals", "Arguments");
+  }
+  // CLI11 spells "--no-x" as "--no-x{false}".
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    return replaced(CLI::Formatter::make_option_name(option, positional), "{false}", "");
+  }
   std::string make_option_opts(const CLI::Option* option) const override {
     std::string out;
     if (option->get_type_size() != 0) {
@@ -47,6 +85,9 @@ class Pages : public CLI::Formatter {
       if (option->get_required()) out += " (required)";
     }
     return out;
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return wrap(option->get_description(), kHelpColumns - kNameColumns);
   }
 };
 
@@ -192,8 +233,6 @@ CommandLine::CommandLine(const std::string& name, const std::string& description
   app.set_version_flag("--version", name + " " + version, "Show the version and leave");
   app.set_help_flag("-h,--help", "Show this help and leave");
   app.require_subcommand(1);
-  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
-  app.get_formatter()->label("Subcommands", "Commands");
   app.footer("headgate COMMAND --help explains the options of a command, with examples.");
 }
 
@@ -202,6 +241,7 @@ CommandLine::~CommandLine() = default;
 Command& CommandLine::add(const std::string& name, const std::string& help) {
   auto data = std::make_unique<Command::Data>();
   data->app = data_->app.add_subcommand(name, help);
+  data->app->group("Commands");
   data_->commands.push_back(std::unique_ptr<Command>(new Command(std::move(data))));
   return *data_->commands.back();
 }
@@ -214,8 +254,13 @@ int CommandLine::run(int argc, const char* const* argv) {
     // Help and version pages.
     std::ostringstream out;
     app.exit(success, out, out);
-    write_stdout(out.str());
+    write_stdout(replaced(out.str(), "\n\n\n", "\n\n"));
     return 0;
+  } catch (const CLI::RequiredError& error) {
+    const std::string what = error.what();
+    report_error((what.find("subcommand") == std::string::npos ? what : "no command given") +
+                 " (see headgate --help)");
+    return 2;
   } catch (const CLI::ParseError& error) {
     std::string place = app.get_name();
     for (const CLI::App* used : app.get_subcommands()) place += " " + used->get_name();

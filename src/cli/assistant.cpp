@@ -23,11 +23,17 @@ std::unique_ptr<Session> Assistant::make_session(const ModelOptions& options) co
                                    session_options(options, config));
 }
 
-Assistant load_assistant(const ModelOptions& options) {
+Assistant load_assistant(const ModelOptions& options, bool with_template) {
   // The text side first: it is quick, and a folder without a tokenizer is found out at once.
   Tokenizer tokenizer = load_tokenizer_of(options);
   LoadedModel loaded = load_model(options);
-  ChatTemplate chat_template = compile_template(stored_template(loaded.checkpoint));
+  std::optional<ChatTemplate> chat_template;
+  if (with_template) {
+    const std::optional<StoredTemplate> stored = stored_template(loaded.checkpoint);
+    if (!stored)
+      report_note(fmt::format("{}: no chat template, taking Qwen3's own ChatML", loaded.name()));
+    chat_template = compile_template(stored);
+  }
   SamplingParams defaults = sampling_defaults(loaded.checkpoint);
   std::vector<int32_t> stops = stop_tokens(loaded.model->config().eos_tokens, tokenizer);
   return {std::move(loaded), std::move(tokenizer), std::move(chat_template), std::move(defaults),

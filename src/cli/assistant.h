@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,14 +14,15 @@ namespace headgate {
 struct Assistant {
   LoadedModel loaded;
   Tokenizer tokenizer;
-  ChatTemplate chat_template;
+  std::optional<ChatTemplate> chat_template;  // unset: for texts and ids only
   SamplingParams sampling_defaults;
   std::vector<int32_t> stop_tokens;
 
+  const ChatTemplate* template_or_null() const { return chat_template ? &*chat_template : nullptr; }
   std::unique_ptr<Session> make_session(const ModelOptions& options) const;
 };
 
-Assistant load_assistant(const ModelOptions& options);
+Assistant load_assistant(const ModelOptions& options, bool with_template = true);
 
 // Prints an answer while it streams: reasoning dimmed and only on a terminal, then the text, then
 // tool calls as one line of JSON each. Control characters never reach a terminal.

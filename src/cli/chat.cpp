@@ -93,7 +93,7 @@ class Chat {
         assistant_(assistant),
         conversation_(std::move(conversation)),
         session_(assistant.make_session(options.model)),
-        completion_(*session_, assistant.tokenizer, assistant.chat_template),
+        completion_(*session_, assistant.tokenizer, assistant.template_or_null()),
         prompter_(options.no_history ? "" : state_file("chat_history")) {}
 
   int run() {

@@ -59,10 +59,10 @@ std::string model_text(const InspectReport& r) {
                                    format_bytes(static_cast<double>(r.file_bytes)))});
   table.row({"layers", layer_line(c)});
   table.row({"hidden size", std::to_string(c.hidden_size)});
-  table.row({"attention",
-             fmt::format("{} heads of {}, {} key-value heads, {} rotary dims{}", c.attention.heads,
-                         c.attention.head_dim, c.attention.kv_heads, c.attention.rotary_dims,
-                         c.attention.output_gate ? ", output gate" : "")});
+  table.row({"attention", fmt::format("{} heads of {}, {} key-value head{}, {} rotary dims{}",
+                                      c.attention.heads, c.attention.head_dim, c.attention.kv_heads,
+                                      c.attention.kv_heads == 1 ? "" : "s", c.attention.rotary_dims,
+                                      c.attention.output_gate ? ", output gate" : "")});
   if (c.recurrent_layers() > 0) {
     const DeltaShape& d = c.delta.shape;
     table.row(

@@ -155,7 +155,7 @@ int run(const RunOptions& o) {
   CompletionRequest request = read_request(o);
   if (o.ids && o.print_ids) return run_ids(o, std::move(request));
 
-  const Assistant assistant = load_assistant(o.model);
+  const Assistant assistant = load_assistant(o.model, /*with_template=*/request.chat.has_value());
   if (o.verbose) report_load(assistant.loaded);
   const std::unique_ptr<Session> session = assistant.make_session(o.model);
   request.sampling = sampling_params(assistant.sampling_defaults, o.sampling);
@@ -170,7 +170,7 @@ int run(const RunOptions& o) {
     if (o.json && o.sampling.logprobs) logprobs.push_back(logprob_json(assistant.tokenizer, token));
   };
   if (streams) request.on_event = [&](const OutputEvent& event) { printer.show(event); };
-  Completion completion(*session, assistant.tokenizer, assistant.chat_template);
+  Completion completion(*session, assistant.tokenizer, assistant.template_or_null());
   const CompletionResult result = completion.run(request);
   bar.finish();
 
