@@ -206,11 +206,12 @@ ToolCallReader::State CoderReader::read(std::string_view text, size_t* used) {
   *used = 0;
   while (!text.empty()) {
     size_t step_used = 0;
+    const Place before = place_;
     const State state = step(text, &step_used);
     *used += step_used;
     text.remove_prefix(step_used);
     if (state != State::kMore) return state;
-    if (step_used == 0) break;  // needs more text
+    if (step_used == 0 && place_ == before) break;  // needs more text
   }
   return State::kMore;
 }

@@ -142,6 +142,8 @@ TEST(OutputParser, DoesNotDependOnTheCuts) {
       "text <function=f><parameter=s>no close\n<parameter=b>True</parameter></function>",
       "<tool_call><function=f><parameter=s>cut",
       "Grüße 🙂\n\n\n",
+      // A value that is empty because its closing tag is missing.
+      "<function=f><parameter=i></function>x<function=f>\n",
   };
   for (const char* text : texts) {
     for (const Reasoning reasoning : {Reasoning::kNone, Reasoning::kMayOpen, Reasoning::kOpen}) {
