@@ -83,7 +83,7 @@ class Prompter {
   }
 
   LineEditor editor_;
-  std::string more_ = styled(Stream::kOutput, Style::kDim, "… ");
+  std::string more_ = styled(Stream::kOutput, Style::kDim, "…") + " ";
 };
 
 class Chat {
@@ -128,8 +128,10 @@ class Chat {
   std::string prompt() const {
     if (!calls_.empty())
       return styled(Stream::kOutput, Style::kCyan,
-                    fmt::format("{}() = ", printable(calls_.front().name)));
-    return styled(Stream::kOutput, Style::kGreen, "> ");
+                    fmt::format("{}() =", printable(calls_.front().name))) +
+             " ";
+    // The last byte is a plain one: libedit drops an escape sequence at the end of a prompt.
+    return styled(Stream::kOutput, Style::kGreen, ">") + " ";
   }
 
   // False to leave.
