@@ -1,7 +1,8 @@
 # The two functions every CMakeLists.txt of the house uses: headgate_room() and headgate_program().
 
 add_library(headgate_flags INTERFACE)
-target_compile_options(headgate_flags INTERFACE -Wall -Wextra -Wshadow -fno-math-errno)
+target_compile_options(headgate_flags INTERFACE -Wall -Wextra -Wshadow -fno-math-errno
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>)
 if(HEADGATE_WERROR)
   target_compile_options(headgate_flags INTERFACE -Werror)
 endif()

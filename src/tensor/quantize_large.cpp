@@ -1,4 +1,5 @@
 // Encoders of the blocks of 256.
+#include "tensor/quantize_affine.h"
 #include "tensor/quantize_blocks.h"
 #include "tensor/quantize_search.h"
 

@@ -1,6 +1,7 @@
 // Encoders of the blocks of 32.
 #include <cmath>
 
+#include "tensor/quantize_affine.h"
 #include "tensor/quantize_blocks.h"
 #include "tensor/quantize_search.h"
 
