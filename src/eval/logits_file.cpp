@@ -101,6 +101,10 @@ void LogitsReader::next(std::span<double> log_probabilities) {
     value = -static_cast<double>(code) * step;
     sum += std::exp(value);
   }
+  if (!(std::abs(sum - 1) < 0.05)) {
+    fail(ErrorCode::kInvalidFile, "{}: row {}: probabilities sum to {}, expected 1", in_.path(),
+         row_ - 1, sum);
+  }
   // Rounding and the cut at 24 nats leave a sum that is not quite one.
   const double shift = std::log(sum);
   for (double& value : log_probabilities) value -= shift;

@@ -63,7 +63,7 @@ class Terminal:
         self.unread = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update({"TERM": "xterm", **(env or {})})
+            os.environ.update({"TERM": "xterm", "NO_COLOR": "1", **(env or {})})
             os.execv(PROGRAM, [PROGRAM, *arguments])
 
     def read_until(self, wanted, timeout=60):
