@@ -6,6 +6,8 @@ import os
 import random
 import re
 
+from pools import held_out_words
+
 HELD_OUT_BOOK = "The Princess and the Goblin"
 
 
@@ -63,9 +65,18 @@ def common_words(data, seed=1):
     for d in read_lines(data, "books_children.jsonl.xz"):
         for w in re.findall(r"\b[a-z]{3,9}\b", d["text"]):
             count[w] = count.get(w, 0) + 1
-    words = sorted(w for w, n in count.items() if 20 <= n <= 2000)
+    words = sorted(w for w, n in count.items() if 20 <= n <= 2000 and w not in held_out_words())
     random.Random(seed).shuffle(words)
     return words
+
+
+def proper_nouns(data):
+    """Capitalised words inside sentences of the books: more names than the pools have."""
+    count = {}
+    for d in read_lines(data, "books_children.jsonl.xz"):
+        for w in re.findall(r"(?<=[a-z,;] )[A-Z][a-z]{2,9}\b", d["text"]):
+            count[w] = count.get(w, 0) + 1
+    return sorted(w for w, n in count.items() if n >= 4 and w not in held_out_words())
 
 
 def tokenizer_texts(data):

@@ -1,4 +1,4 @@
-"""Greedy exact match on held-out prompts (test side of pools and templates), as a JSON table.
+"""Greedy exact match with known and held-out words and templates, as a JSON table.
 
 python eval_skills.py --model models/headgate-nano --data DATA --cases 200 --out skills.json
 """
@@ -90,7 +90,7 @@ def correct(skill, s, text):
     return bool(re.search(r"(?<!\w)" + re.escape(want) + r"(?!\w)", got))
 
 
-def run_family(net, tok, c, fn, skill, thinking, cases, limit=160):
+def run_family(net, tok, c, fn, skill, thinking, cases, limit=110):
     right, bad = 0, []
     for _ in range(cases):
         s = fn(c)
@@ -184,58 +184,26 @@ def samples(net, tok):
     return out
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("--model", required=True)
-    ap.add_argument("--data", default="data")
-    ap.add_argument("--cases", type=int, default=200)
-    ap.add_argument("--heldout", default="tests/data/heldout.txt")
-    ap.add_argument("--out")
-    ap.add_argument("--samples-only", action="store_true")
-    opt = ap.parse_args()
-    torch.set_num_threads(1)
-    net = load_model(opt.model)
-    tok = Tokenizer.from_file(os.path.join(opt.model, "tokenizer.json"))
-    res = {"samples": samples(net, tok)}
-    for s in res["samples"]:
-        print(f"> {s['prompt']}\n{s['answer']}", flush=True)
-    if opt.samples_only:
-        return
-    src = Sources(opt.data)
-    c = Ctx(
-        "evaluation",
-        test=True,
-        words=corpus.common_words(opt.data),
-        passages=corpus.passages(opt.data, 300, test=True),
-    )
-    res["skills"] = {}
-    for skill, modes in FAMILIES.items():
-        for thinking in modes:
-            t0 = time.time()
-            right, bad = run_family(net, tok, c, src.fns[skill], skill, thinking, opt.cases)
-            key = skill + (" (thinking)" if thinking else "")
-            res["skills"][key] = {
-                "accuracy": round(right / opt.cases, 3),
-                "right": right,
-                "n": opt.cases,
-                "wrong": bad,
-            }
-            print(f"{key:24s} {right / opt.cases:.3f}  {time.time() - t0:.0f} s", flush=True)
-    right, bad = run_family(net, tok, c, unseen_tool, "tool", False, opt.cases // 2)
-    res["skills"]["tool (invented)"] = {
-        "accuracy": round(right / (opt.cases // 2), 3),
-        "right": right,
-        "n": opt.cases // 2,
-        "wrong": bad,
-    }
-    res["needle"] = needle_by_length(net, tok, c, max(10, opt.cases // 5))
-    res["mtp"] = mtp_acceptance(net, tok, c, src, opt.cases)
-    if os.path.exists(opt.heldout):
-        res["heldout"] = perplexity(net, tok, opt.heldout)
-    print(json.dumps({k: v for k, v in res.items() if k not in ("samples", "skills")}))
-    if opt.out:
-        with open(opt.out, "w", encoding="utf-8") as fh:
-            json.dump(res, fh, indent=1, ensure_ascii=False)
+class Facts:
+    """Facts with exactly one right answer (the entities are those of training)."""
+
+    def __init__(self, chat):
+        self.kinds = [chat.country, chat.definition, chat.language]
+
+    def __call__(self, c):
+        while True:
+            q, a = c.rng.choice(self.kinds)(c)
+            if "three" not in q and not q.startswith("Name a"):
+                break
+        msgs = [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
+        return {"skill": "facts", "answer": a, "messages": msgs}
+
+
+def measure(net, tok, c, fn, skill, thinking, n, key):
+    t0 = time.time()
+    right, bad = run_family(net, tok, c, fn, skill, thinking, n)
+    print(f"{key:28s} {right / n:.3f}  {time.time() - t0:.0f} s", flush=True)
+    return {"accuracy": round(right / n, 3), "right": right, "n": n, "wrong": bad}
 
 
 def unseen_tool(c):
@@ -251,6 +219,64 @@ def unseen_tool(c):
             {"role": "assistant", "content": "", "tool_calls": [call]},
         ],
     }
+
+
+SETTINGS = {"known": (False, False), "heldout": (True, False), "new": (True, True)}
+
+
+def run_setting(net, tok, opt, src, setting):
+    """known: words of the training pools; heldout: held-out words; new: and held-out templates."""
+    test, new = SETTINGS[setting]
+    c = Ctx(
+        "evaluation " + setting,
+        test=test,
+        words=corpus.common_words(opt.data),
+        passages=corpus.passages(opt.data, 300, test=True),
+        new_templates=new,
+    )
+    out = {}
+    for skill, modes in FAMILIES.items():
+        fn = Facts(src.chat) if skill == "facts" else src.fns[skill]
+        for thinking in modes if setting == "known" else modes[-1:]:
+            key = skill + (" (thinking)" if thinking else "")
+            out[key] = measure(net, tok, c, fn, skill, thinking, opt.cases, setting + " " + key)
+    key = "tool (invented)"
+    out[key] = measure(net, tok, c, unseen_tool, "tool", False, opt.cases, setting + " " + key)
+    return out, c
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--model", required=True)
+    ap.add_argument("--data", default="data")
+    ap.add_argument("--cases", type=int, default=200)
+    ap.add_argument("--settings", default="known,heldout,new", help="word and template splits")
+    ap.add_argument("--heldout", default="tests/data/heldout.txt")
+    ap.add_argument("--out")
+    ap.add_argument("--samples-only", action="store_true")
+    opt = ap.parse_args()
+    torch.set_num_threads(1)
+    net = load_model(opt.model)
+    tok = Tokenizer.from_file(os.path.join(opt.model, "tokenizer.json"))
+    res = {}
+    if "known" in opt.settings or opt.samples_only:
+        res["samples"] = samples(net, tok)
+        for s in res["samples"]:
+            print(f"> {s['prompt']}\n{s['answer']}", flush=True)
+    if opt.samples_only:
+        return
+    src = Sources(opt.data)
+    for setting in opt.settings.split(","):
+        res[setting], c = run_setting(net, tok, opt, src, setting)
+        if setting == "known":
+            res["needle"] = needle_by_length(net, tok, c, max(10, opt.cases // 3))
+            res["mtp"] = mtp_acceptance(net, tok, c, src, opt.cases)
+            if os.path.exists(opt.heldout):
+                res["heldout_text"] = perplexity(net, tok, opt.heldout)
+            print(json.dumps({k: res[k] for k in ("needle", "mtp", "heldout_text") if k in res}))
+    if opt.out:
+        with open(opt.out, "w", encoding="utf-8") as fh:
+            json.dump(res, fh, indent=1, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -377,6 +377,7 @@ class Chat:
     def memory(self, c):
         """Something said earlier in the conversation is asked for later."""
         rng = c.rng
+        c.wild = True
         n = c.one("name")
         kind = rng.randrange(4)
         if kind == 0:
@@ -451,6 +452,7 @@ class Chat:
                 rng.choice([f"Where is the {t}?", f"Where did I put the {t}?"]),
                 f"The {t} is in the {p}.",
             )
+        c.wild = False
         middle = []
         for _ in range(rng.choice([0, 0, 1, 2])):
             middle += turn(*rng.choice([self.language, self.country, self.definition])(c))

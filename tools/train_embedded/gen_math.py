@@ -150,7 +150,7 @@ def arith(c):
 # ------------------------------------------------------------ word problems
 def wordprob(c):
     rng, n, o = c.rng, c.one("name"), c.one("fruit")
-    m = c.rng.choice([x for x in c.pools["name"] if x != n])
+    m = c.rng.choice([x for x in c.some("name", 4) if x != n])
     kind = rng.randrange(9)
     if kind == 0:
         a, b = rng.randint(5, 60), rng.randint(2, 40)

@@ -305,7 +305,7 @@ def request2(c, name, city, person, room):
         n = rng.randint(100, 999)
         return u, a, ({"booking": n}, f"Your table in {city} is booked. The number is {n}.")
     if name == "find_train":
-        a = {"from": city, "to": rng.choice([x for x in c.pools["city"] if x != city])}
+        a = {"from": city, "to": rng.choice([x for x in c.some("city", 4) if x != city])}
         if c.chance(0.5):
             a["day"] = c.one("day")
         on = " on {day}" if "day" in a else ""

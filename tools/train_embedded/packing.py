@@ -40,6 +40,7 @@ class Packer:
         self.books = BookTokens(tok, data, cache)
         self.words = corpus.common_words(data)
         self.passages = corpus.passages(data)
+        self.proper = corpus.proper_nouns(data)
         self.src = Sources(data)
         self.mix = {n: w for n, w in MIX.items() if n in self.src.fns}
         self.text_share = TEXT_SHARE
@@ -47,12 +48,12 @@ class Packer:
         self.mean = self._lengths()
 
     def ctx(self, key):
-        return Ctx(key, words=self.words, passages=self.passages)
+        return Ctx(key, words=self.words, passages=self.passages, proper=self.proper)
 
     def _lengths(self):
         c = self.ctx("lengths")
         return {
-            n: np.mean([len(self.encode(c, self.src.fns[n](c))[0]) for _ in range(40)])
+            n: np.mean([len(self.encode(c, self.src.sample(n, c))[0]) for _ in range(40)])
             for n in self.mix
         }
 
@@ -87,7 +88,7 @@ class Packer:
                 n = min(room, c.rng.randint(100, 300))
                 docs.append((self.books.excerpt(c.rng, n), [self.text_weight] * n))
             else:
-                doc = self.encode(c, self.src.fns[c.rng.choices(names, probs)[0]](c), room)
+                doc = self.encode(c, self.src.sample(c.rng.choices(names, probs)[0], c), room)
                 if not doc[0] or len(doc[0]) > room:
                     misses += 1
                     continue

@@ -77,20 +77,41 @@ _POOLS = {
 }
 
 
-class Ctx:
-    """Random source and the side of the split (train or test) of pools and templates."""
+LOWER = ("thing", "animal", "place", "fruit", "key", "job", "room")
+UPPER = ("name", "city")
 
-    def __init__(self, seed, test=False, words=(), passages=()):
+
+def held_out_words():
+    """Every word of the held-out halves, to keep them out of the wide word lists too."""
+    return {w for train, test in _POOLS.values() if test != train for w in test.split()}
+
+
+class Ctx:
+    """Random source and the side of the split (train or test) of pools and templates.
+
+    With wild set, half of the draws come from all common words (or proper nouns) of the books, so
+    that values must be copied from the prompt and cannot be learned as a closed list.
+    """
+
+    def __init__(self, seed, test=False, words=(), passages=(), proper=(), new_templates=None):
         self.rng = random.Random(seed)
         self.test = test
+        self.new_templates = test if new_templates is None else new_templates
         self.words = words or ("hello", "world")
+        self.proper = proper
         self.passages = passages
+        self.wild = False
         self.pools = {k: v[1 if test else 0].split() for k, v in _POOLS.items()}
 
     def one(self, pool):
-        return self.rng.choice(self.pools[pool])
+        return self.some(pool, 1)[0]
 
     def some(self, pool, n):
+        if self.wild and not self.test and self.proper and self.rng.random() < 0.5:
+            if pool in UPPER:
+                return self.rng.sample(self.proper, n)
+            if pool in LOWER:
+                return self.rng.sample(self.words, n)
         return self.rng.sample(self.pools[pool], n)
 
     def template(self, options):
@@ -98,7 +119,7 @@ class Ctx:
         held = max(1, len(options) // 6) if len(options) >= 4 else 0
         if not held:
             return self.rng.choice(options)
-        return self.rng.choice(options[-held:] if self.test else options[:-held])
+        return self.rng.choice(options[-held:] if self.new_templates else options[:-held])
 
     def chance(self, p):
         return self.rng.random() < p

@@ -108,8 +108,15 @@ class Sources:
         self.fns["sgd"] = self.sgd
         if gen_chat:
             self.fns["tool"] = gen_tools.tool
-            chat = gen_chat.Chat(data)
+            self.chat = chat = gen_chat.Chat(data)
             self.fns.update({"chat": chat.chat, "facts": chat.facts, "story": chat.story})
+
+    def sample(self, name, c):
+        """Draws one sample; skills and tools use the wide word lists half of the time."""
+        c.wild = name in gen_skills.FAMILIES or name == "tool"
+        out = self.fns[name](c)
+        c.wild = False
+        return out
 
     def ccby(self, c):
         d = c.rng.choice(self.stories)
@@ -155,7 +162,7 @@ def generated_text(c, data, chars):
     names = [n for n in MIX if n in src.fns]
     done = 0
     while done < chars:
-        s = src.fns[c.rng.choices(names, [MIX[n] for n in names])[0]](c)
+        s = src.sample(c.rng.choices(names, [MIX[n] for n in names])[0], c)
         text = "".join(t for t, _ in to_segments(c, s))
         done += len(text)
         yield text
