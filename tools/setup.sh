@@ -103,6 +103,7 @@ python_packages() {
   local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2"
   if "$venv/bin/python" -c "import ${wanted// /, }" 2>/dev/null; then return 0; fi
   say "installing Python packages into $venv: $wanted"
+  mkdir -p build
   if ! { python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 $wanted; } \
          >build/pip.log 2>&1; then
     tail -n 3 build/pip.log >&2
