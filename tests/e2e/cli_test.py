@@ -384,8 +384,8 @@ class ChatOnATerminal(CliTest):
         except OSError as error:
             raise unittest.SkipTest(f"this machine lends no terminal: {error}") from error
 
-    def chat(self, *arguments, model=None):
-        terminal = Terminal("chat", "-m", model or case("q3n_tiny"), "--ctx", "4096", *arguments,
+    def chat(self, *arguments, model=None, context=4096):
+        terminal = Terminal("chat", "-m", model or case("q3n_tiny"), "--ctx", str(context), *arguments,
                             env={"XDG_STATE_HOME": self.path("state")})
         terminal.read_until(b"Ctrl-D")
         terminal.read_until(b"> ")
@@ -420,8 +420,8 @@ class ChatOnATerminal(CliTest):
             self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
 
     def test_ctrl_c_stops_an_answer_and_then_leaves(self):
-        terminal = self.chat("--temp", "1")
-        # No end token: the answer goes on until it is stopped.
+        # Without end tokens and with room for minutes, the answer goes on until it is stopped.
+        terminal = self.chat("--temp", "1", "--logit-bias", "360=-1000", "--logit-bias", "358=-1000", context=200000)
         terminal.type("/set max-tokens -1\n")
         terminal.read_until(b"max-tokens -1")
         terminal.read_until(b"> ")
@@ -429,6 +429,7 @@ class ChatOnATerminal(CliTest):
         terminal.read_until(b"story")
         time.sleep(0.3)
         terminal.type("\x03")
+        terminal.read_until(b"headgate: stopped")
         terminal.read_until(b"> ")
         terminal.type("/set seed 3\n")
         terminal.read_until(b"seed 3")
