@@ -2,6 +2,7 @@
 #include "cli/line_editor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 
 #include "cli/terminal.h"
 
@@ -98,6 +100,26 @@ struct LineEditor::Data {
 
   static char* show_prompt(EditLine* editor) { return of(editor)->prompt.data(); }
 
+  // Waits for the next character in slices, because a Ctrl-C between the prompt and a blocking read
+  // would not end that read. Returns 1, 0 at the end of input, -1 when interrupted.
+  static int read_character(EditLine*, wchar_t* character) {
+    constexpr int kSliceMs = 50;
+    std::mbstate_t state{};
+    while (true) {
+      if (InterruptScope::interrupted()) return -1;
+      pollfd input{STDIN_FILENO, POLLIN, 0};
+      if (::poll(&input, 1, kSliceMs) <= 0) continue;
+      char byte = 0;
+      const ssize_t got = ::read(STDIN_FILENO, &byte, 1);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return static_cast<int>(got);
+      const size_t used = std::mbrtowc(character, &byte, 1, &state);
+      if (used == static_cast<size_t>(-2)) continue;  // the rest of the character follows
+      if (used == static_cast<size_t>(-1)) *character = L'?';
+      return 1;
+    }
+  }
+
   // Completes the word that fills the whole line so far.
   static unsigned char complete(EditLine* editor, int) {
     const Data* data = of(editor);
@@ -120,6 +142,7 @@ struct LineEditor::Data {
     history = history_init();
     el_set(editor, EL_CLIENTDATA, this);
     el_set(editor, EL_PROMPT_ESC, &show_prompt, '\1');
+    el_set(editor, EL_GETCFN, &read_character);
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_HIST, ::history, history);
     el_set(editor, EL_ADDFN, "headgate-complete", "Completes commands", &complete);

@@ -88,6 +88,9 @@ class Terminal:
         return seen
 
     def type(self, text):
+        # libedit shows its prompt before it takes the terminal over: no person presses a control key in between.
+        if any(c < " " and c != "\n" for c in text):
+            time.sleep(0.3)
         os.write(self.fd, text.encode())
 
     def wait(self, timeout=30):
