@@ -1,9 +1,11 @@
-// Memory bandwidth with the same pool, pages and vector width that the model runs with.
+// Memory bandwidth and arithmetic peaks with the same pool, pages and vectors that the model runs
+// with.
 #include "backend/calibrate.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "base/cpu_info.h"
 #include "base/thread_pool.h"
 #include "kernels/dispatch.h"
+#include "kernels/peaks.h"
 
 namespace headgate {
 namespace {
@@ -19,10 +22,15 @@ constexpr int64_t kPieceBytes = int64_t{1} << 20;
 constexpr int64_t kSlicePieces = 32;  // about a millisecond: short enough to fall between noise
 constexpr int kPasses = 6;
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 // The 5th percentile of the times of reading a slice of the buffer: other programs can only slow a
 // slice down.
 double read_gbps(ThreadPool& pool, const KernelTable& kernels, const HugeBuffer& buffer) {
-  using Clock = std::chrono::steady_clock;
   std::atomic<uint64_t> sink{0};
   std::vector<double> seconds;
   const int64_t pieces = buffer.bytes() / kPieceBytes;
@@ -34,14 +42,54 @@ double read_gbps(ThreadPool& pool, const KernelTable& kernels, const HugeBuffer&
         const std::byte* at = buffer.data() + (first + piece) * kPieceBytes;
         sink += kernels.read_words(reinterpret_cast<const uint64_t*>(at), kPieceBytes / 8);
       });
-      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      seconds.push_back(seconds_since(start));
     }
   }
   std::sort(seconds.begin(), seconds.end());
   return static_cast<double>(slice * kPieceBytes) / seconds[seconds.size() / 20] * 1e-9;
 }
 
+// Operations per second of a loop run by every thread of the pool at once, in units of 1e9.
+double peak_of(ThreadPool& pool, const PeakLoop& loop) {
+  if (loop.run == nullptr) return 0;
+  constexpr double kTaskSeconds = 50e-6;
+  constexpr int kSlices = 80;
+  constexpr int64_t kTasksPerThread = 4;
+  // Waking the clock and the wide units up takes about a millisecond; then a task is fitted.
+  int64_t rounds = 1024;
+  float sink = 0;
+  for (const Clock::time_point begin = Clock::now(); seconds_since(begin) < 2e-3;) {
+    const Clock::time_point start = Clock::now();
+    sink += loop.run(rounds);
+    const double ratio = kTaskSeconds / std::max(seconds_since(start), 1e-9);
+    rounds = std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(rounds) * ratio), 64,
+                                 int64_t{1} << 24);
+  }
+  std::atomic<bool> used{std::isnan(sink)};
+  std::vector<double> seconds;
+  const int64_t tasks = pool.threads() * kTasksPerThread;
+  for (int slice = 0; slice < kSlices; ++slice) {
+    const Clock::time_point start = Clock::now();
+    pool.run(tasks, [&](int64_t, int) { used = std::isnan(loop.run(rounds)); });
+    seconds.push_back(seconds_since(start));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return static_cast<double>(tasks * rounds * loop.operations) / seconds[kSlices / 20] * 1e-9;
+}
+
 }  // namespace
+
+Peaks calibrate_peaks(int threads) {
+  const PeakTable table = peaks_for(selected_isa());
+  ThreadPool pool(threads);
+  Peaks peaks;
+  peaks.fma = peak_of(pool, table.loops[kPeakFma]);
+  peaks.int8_dot = peak_of(pool, table.loops[kPeakInt8Dot]);
+  peaks.bf16_dot = peak_of(pool, table.loops[kPeakBf16Dot]);
+  peaks.amx_bf16 = peak_of(pool, table.loops[kPeakAmxBf16]);
+  peaks.amx_int8 = peak_of(pool, table.loops[kPeakAmxInt8]);
+  return peaks;
+}
 
 Calibration calibrate_memory(int threads, int64_t bytes) {
   const KernelTable kernels = kernels_for(selected_isa());

@@ -16,4 +16,18 @@ struct Calibration {
 // 512 MiB. Throws kResourceExhausted when there is no memory.
 Calibration calibrate_memory(int threads = 0, int64_t bytes = int64_t{512} << 20);
 
+// The most that registers alone allow, in 1e9 operations per second; a multiply-add counts as two.
+// 0: not at the selected level.
+struct Peaks {
+  double fma = 0;       // fp32
+  double int8_dot = 0;  // u8 x s8: dpbusd, or maddubs and madd without VNNI
+  double bf16_dot = 0;  // dpbf16ps
+  double amx_bf16 = 0;
+  double amx_int8 = 0;
+};
+
+// Measures every unit of selected_isa() on `threads` threads at once (0: one per physical core; 1
+// gives the peak of a core), as the fastest twentieth of short slices. Takes about 20 ms a unit.
+Peaks calibrate_peaks(int threads = 0);
+
 }  // namespace headgate
