@@ -102,6 +102,12 @@ struct RopeTable {
   float scale = 1.0f;                      // multiplied onto cos and sin
 };
 
+// One of several products with the same activations. The matrix is not owned.
+struct LinearPart {
+  MutView y;  // [tokens, w->rows()]; the parts' outputs must not overlap
+  const Matrix* w = nullptr;
+};
+
 // All activations are fp32 row-major views; `tokens` rows at a time. Every output element is added
 // up in one order fixed by the weights alone: other rows of the batch never change a row's bits,
 // nor does the thread count. Shapes are checked by the model at load; a wrong shape here is a bug
@@ -118,6 +124,9 @@ class Backend {
 
   // y [tokens, rows] = x [tokens, cols] W^T.
   virtual void linear(MutView y, View x, const Matrix& w) = 0;
+  // Every y = x W^T of several matrices that read the same x, the same bits as linear() one by one,
+  // in one parallel region: x is converted once, and small matrices fill the gaps of large ones.
+  virtual void linear_group(std::span<const LinearPart> parts, View x) = 0;
   // y [n, cols] = rows `ids` of the table; ids in [0, rows).
   virtual void embed(MutView y, std::span<const int32_t> ids, const Matrix& table) = 0;
   // y += x.

@@ -29,6 +29,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) override;
 
   void linear(MutView y, View x, const Matrix& w) override;
+  void linear_group(std::span<const LinearPart> parts, View x) override;
   void embed(MutView y, std::span<const int32_t> ids, const Matrix& table) override;
   void add(MutView y, View x) override;
   void rms_norm(MutView y, View x, std::span<const float> w, float eps) override;
@@ -82,6 +83,7 @@ class CpuBackend final : public Backend {
                       int64_t first_tile, int64_t tiles, int worker);
   void multiply_panels(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                        const WeightView& w, int64_t first_tile, int64_t tiles);
+  void list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens);
   // Makes room for the tiles that multiply() decodes.
   void reserve_decode(const WeightView& w);
   // Fills input_rows_ and, for panels, input_codes_ with the rows of x.
@@ -109,6 +111,11 @@ class CpuBackend final : public Backend {
   WeightOptions weight_options_;
   ThreadPool pool_;
 
+  // A range of tiles of one part of a linear_group.
+  struct LinearTask {
+    int64_t part, tile, tiles;
+  };
+  std::vector<LinearTask> linear_tasks_;
   Scratch<const float*> input_rows_;
   Scratch<const ActivationBlock*> input_codes_;
   Scratch<ActivationBlock> codes_;

@@ -92,29 +92,51 @@ void CpuBackend::multiply(float* const* y, const LinearInputs& x, int64_t tokens
 }
 
 void CpuBackend::linear(MutView y, View x, const Matrix& matrix) {
-  const WeightView& w = static_cast<const CpuMatrix&>(matrix).view;
-  HEADGATE_CHECK(x.cols == w.cols && y.cols == w.rows && x.rows == y.rows);
-  if (x.rows == 0) return;
-  const LinearInputs inputs = prepare_inputs(x, w.wants_codes());
-  reserve_decode(w);
+  const LinearPart part{y, &matrix};
+  linear_group({&part, 1}, x);
+}
+
+void CpuBackend::linear_group(std::span<const LinearPart> parts, View x) {
+  bool codes = false;
+  for (const LinearPart& part : parts) {
+    const WeightView& w = static_cast<const CpuMatrix&>(*part.w).view;
+    HEADGATE_CHECK(x.cols == w.cols && part.y.cols == w.rows && x.rows == part.y.rows);
+    codes = codes || w.wants_codes();
+    reserve_decode(w);
+  }
+  if (x.rows == 0 || parts.empty()) return;
+  const LinearInputs inputs = prepare_inputs(x, codes);
   const int64_t chunks = (x.rows + kChunkTokens - 1) / kChunkTokens;
-  const int64_t chunk_tokens = std::min(kChunkTokens, x.rows);
-  // One token costs about as much as four: the weights have to be read.
-  const int64_t tile_products = kTileRows * w.cols * std::max<int64_t>(chunk_tokens, 4);
-  const int64_t tiles_per_task = std::max<int64_t>(1, kTaskProducts / tile_products);
-  const int64_t ranges = (w.tiles() + tiles_per_task - 1) / tiles_per_task;
-  pool_.run(chunks * ranges, [&](int64_t task, int worker) {
-    const int64_t first_token = task / ranges * kChunkTokens;
+  list_linear_tasks(parts, std::min(kChunkTokens, x.rows));
+  const auto ranges = static_cast<int64_t>(linear_tasks_.size());
+  pool_.run(chunks * ranges, [&](int64_t i, int worker) {
+    const LinearTask& task = linear_tasks_[static_cast<size_t>(i % ranges)];
+    const LinearPart& part = parts[static_cast<size_t>(task.part)];
+    const WeightView& w = static_cast<const CpuMatrix&>(*part.w).view;
+    const int64_t first_token = i / ranges * kChunkTokens;
     const int64_t tokens = std::min(kChunkTokens, x.rows - first_token);
-    const int64_t tile = task % ranges * tiles_per_task;
-    const int64_t tiles = std::min(tiles_per_task, w.tiles() - tile);
     float* out[kChunkTokens];
-    for (int64_t t = 0; t < tokens; ++t) out[t] = y.row(first_token + t) + tile * kTileRows;
+    for (int64_t t = 0; t < tokens; ++t)
+      out[t] = part.y.row(first_token + t) + task.tile * kTileRows;
     LinearInputs chunk = inputs;
     chunk.rows += first_token;
     if (chunk.codes != nullptr) chunk.codes += first_token;
-    multiply(out, chunk, tokens, w, tile, tiles, worker);
+    multiply(out, chunk, tokens, w, task.tile, task.tiles, worker);
   });
+}
+
+// Splits the parts into ranges of tiles that cost about as much each.
+void CpuBackend::list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens) {
+  linear_tasks_.clear();
+  for (size_t p = 0; p < parts.size(); ++p) {
+    const WeightView& w = static_cast<const CpuMatrix&>(*parts[p].w).view;
+    // One token costs about as much as four: the weights have to be read.
+    const int64_t tile_products = kTileRows * w.cols * std::max<int64_t>(tokens, 4);
+    const int64_t per_task = std::max<int64_t>(1, kTaskProducts / tile_products);
+    for (int64_t tile = 0; tile < w.tiles(); tile += per_task)
+      linear_tasks_.push_back(
+          {static_cast<int64_t>(p), tile, std::min(per_task, w.tiles() - tile)});
+  }
 }
 
 void CpuBackend::embed(MutView y, std::span<const int32_t> ids, const Matrix& table) {

@@ -170,6 +170,36 @@ TEST_P(Quantized, RowsDoNotDependOnBatchOrThreads) {
   }
 }
 
+// Panels, stored floats and decoded rows may share a region; sizes that do not fill a panel too.
+TEST_P(Quantized, GroupsOfProductsEqualTheirPartsOneByOne) {
+  const int64_t cols = 256;
+  const DType types[] = {DType::kQ4_K, DType::kF32, DType::kQ8_0, DType::kQ3_K, DType::kQ6_K};
+  const int64_t rows[] = {200, 1, 37, 16, 5};
+  const auto backend = backend_of(GetParam(), 2);
+  std::vector<std::unique_ptr<Matrix>> matrices;
+  for (size_t p = 0; p < 5; ++p) {
+    std::vector<float> values = random_floats(rows[p] * cols, p);
+    const auto bytes = types[p] == DType::kF32 ? stored_floats(values, types[p])
+                                               : encoded_rows(types[p], rows[p], cols, p);
+    matrices.push_back(backend->make_matrix(source_of(types[p], rows[p], cols, bytes)));
+  }
+  for (const int64_t tokens : {1, 3, 150}) {
+    const std::vector<float> x = random_floats(tokens * cols, 9);
+    std::vector<std::vector<float>> got(5);
+    std::vector<LinearPart> parts;
+    for (size_t p = 0; p < 5; ++p) {
+      got[p].resize(static_cast<size_t>(tokens * rows[p]));
+      parts.push_back({view_of(got[p], tokens), matrices[p].get()});
+    }
+    backend->linear_group(parts, view_of(x, tokens));
+    for (size_t p = 0; p < 5; ++p) {
+      std::vector<float> want(got[p].size());
+      backend->linear(view_of(want, tokens), view_of(x, tokens), *matrices[p]);
+      EXPECT_EQ(got[p], want) << dtype_name(types[p]) << " " << tokens;
+    }
+  }
+}
+
 TEST_P(Quantized, ExpertsDoNotDependOnBatchThreadsOrLayout) {
   const int64_t experts = 9, hidden = 256, width = 96, k = 2, tokens = 140;
   std::vector<std::vector<std::byte>> bytes;
