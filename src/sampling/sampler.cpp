@@ -79,7 +79,27 @@ Sampler::Sampler(SamplingParams params, int64_t text_tokens)
 }
 
 void Sampler::add_prompt(std::span<const int32_t> tokens) {
-  if (params_.repetition_penalty != 1.0f) seen_.insert(tokens.begin(), tokens.end());
+  if (params_.repetition_penalty == 1.0f) return;
+  for (const int32_t token : tokens) ++seen_[token];
+}
+
+void Sampler::count(int32_t token) {
+  generated_.push_back(token);
+  ++generated_counts_[token];
+  if (params_.repetition_penalty != 1.0f) ++seen_[token];
+}
+
+void Sampler::uncount(int64_t tokens) {
+  HEADGATE_CHECK(tokens >= 0 && tokens <= static_cast<int64_t>(generated_.size()));
+  const auto take_one = [](std::unordered_map<int32_t, int32_t>& counts, int32_t token) {
+    const auto found = counts.find(token);
+    if (--found->second == 0) counts.erase(found);
+  };
+  for (; tokens > 0; --tokens) {
+    take_one(generated_counts_, generated_.back());
+    if (params_.repetition_penalty != 1.0f) take_one(seen_, generated_.back());
+    generated_.pop_back();
+  }
 }
 
 void Sampler::adjust_logits(std::span<const float> logits) {
@@ -92,7 +112,7 @@ void Sampler::adjust_logits(std::span<const float> logits) {
   }
   const auto in_range = [&](int32_t token) { return token >= 0 && token < count; };
   if (params_.repetition_penalty != 1.0f) {
-    for (const int32_t token : seen_) {
+    for (const auto& [token, occurrences] : seen_) {
       if (!in_range(token)) continue;
       float& logit = adjusted_[static_cast<size_t>(token)];
       logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
@@ -213,25 +233,40 @@ void Sampler::prepare(std::span<const float> logits) {
   }
 }
 
-SampledToken Sampler::sample(std::span<const float> logits) {
-  prepare(logits);
-  // What rounding leaves of u falls to the last candidate that can be drawn at all.
-  double u = random_uniform(params_.seed, kDrawStream, generated_);
+int32_t Sampler::draw() const {
+  const uint64_t position =
+      mix_bits(mix_bits(params_.seed) ^ (kDrawStream + static_cast<uint64_t>(generated_.size())));
   int32_t chosen = -1;
+  double best = std::numeric_limits<double>::infinity();
   for (const Candidate& c : candidates_) {
     if (c.probability <= 0) continue;
+    const uint64_t bits = mix_bits(position ^ static_cast<uint64_t>(c.token));
+    const double u = (static_cast<double>(bits >> 11) + 0.5) * 0x1.0p-53;
+    // -log(u) >= 1 - u: the logarithm is only needed of the few that may win.
+    if (1.0 - u > best * c.probability) continue;
+    const double time = -std::log(u) / c.probability;
+    if (time > best || (time == best && c.token > chosen)) continue;
+    best = time;
     chosen = c.token;
-    u -= c.probability;
-    if (u < 0) break;
   }
   HEADGATE_CHECK(chosen >= 0);
+  return chosen;
+}
+
+SampledToken Sampler::sample(std::span<const float> logits) {
+  prepare(logits);
   SampledToken sampled;
-  sampled.token = chosen;
+  sampled.token = draw();
   if (params_.top_logprobs >= 0) add_logprobs(logits, sampled);
-  ++generated_;
-  ++generated_counts_[chosen];
-  if (params_.repetition_penalty != 1.0f) seen_.insert(chosen);
+  count(sampled.token);
   return sampled;
+}
+
+int32_t Sampler::draft(std::span<const float> logits) {
+  prepare(logits);
+  const int32_t token = draw();
+  count(token);
+  return token;
 }
 
 std::vector<double> Sampler::distribution(std::span<const float> logits) {

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <span>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -40,8 +39,12 @@ struct SampledToken {
   std::vector<TokenLogprob> top_logprobs;  // best first
 };
 
-// The sampling state of one request. The draw for output position n depends on (seed, n) alone,
-// never on threads or neighbours. Thread rule: one thread.
+// The sampling state of one request. Output position n is drawn by an exponential race: the token
+// with the least Exp(1) / probability wins, where a token's exponential number depends on (seed, n,
+// token) alone. So a draw never depends on threads, neighbours or the order of the candidates, and
+// two similar distributions drawn at one position mostly give one token: a draft drawn with the
+// verifier's own numbers is kept more often than any other, and a seed gives the same text with
+// and without drafts. Thread rule: one thread.
 class Sampler {
  public:
   // `text_tokens`: ids at or above it have no text (padding rows of the tables) and are never
@@ -53,6 +56,13 @@ class Sampler {
 
   // Draws the next token from `logits` [vocabulary] and counts it as generated.
   SampledToken sample(std::span<const float> logits);
+
+  // Drafting: draws as sample() would, without log-probabilities, and counts the token too.
+  int32_t draft(std::span<const float> logits);
+  // Counts a token that something else chose (a draft found in the text, a forced token).
+  void count(int32_t token);
+  // Takes the last `tokens` counted ones back.
+  void uncount(int64_t tokens);
 
   // The final distribution that sample() would draw from, [vocabulary] probabilities summing to
   // one: for tests and for verifying drafts. Greedy gives a point mass.
@@ -75,13 +85,16 @@ class Sampler {
   void normalise();
   // Fills candidates_ with the final distribution.
   void prepare(std::span<const float> logits);
+  // The winner of the race among candidates_ at the current position.
+  int32_t draw() const;
   void add_logprobs(std::span<const float> logits, SampledToken& sampled) const;
 
   SamplingParams params_;
   int64_t text_tokens_;
-  uint64_t generated_ = 0;
+  std::vector<int32_t> generated_;
   std::unordered_map<int32_t, int32_t> generated_counts_;
-  std::unordered_set<int32_t> seen_;
+  std::unordered_map<int32_t, int32_t>
+      seen_;  // in prompt and output; kept for the repetition penalty only
   std::vector<float> adjusted_;
   std::vector<Candidate> candidates_;
 };

@@ -99,6 +99,50 @@ TEST(Sampler, DrawDependsOnSeedAndPositionOnly) {
   EXPECT_NE(first, third);
 }
 
+// A draft drawn with the same numbers from a slightly different distribution: the share of equal
+// tokens is at least (1 - TV) / (1 + TV), whatever the order of the candidates.
+TEST(Sampler, DraftsFromSimilarLogitsMostlyAgree) {
+  const std::vector<float> target = random_logits(200, 6);
+  std::vector<float> guess = target;
+  for (size_t i = 0; i < guess.size(); ++i) guess[i] += 0.3f * random_normal(9, 1, i);
+  SamplingParams p;
+  p.seed = 5;
+  const std::vector<double> a = Sampler(p, 200).distribution(target);
+  const std::vector<double> b = Sampler(p, 200).distribution(guess);
+  double distance = 0;
+  for (size_t i = 0; i < a.size(); ++i) distance += 0.5 * std::fabs(a[i] - b[i]);
+  constexpr int kDraws = 20000;
+  int equal = 0;
+  Sampler sampler(p, 200);
+  for (int i = 0; i < kDraws; ++i) {
+    const int32_t drafted = sampler.draft(guess);
+    sampler.uncount(1);
+    equal += sampler.sample(target).token == drafted ? 1 : 0;
+  }
+  const double least = (1 - distance) / (1 + distance);
+  EXPECT_GT(distance, 0.05);
+  EXPECT_GT(equal, kDraws * (least - 0.01));
+}
+
+TEST(Sampler, UncountedTokensLeaveNoTrace) {
+  const std::vector<float> logits = random_logits(60, 8);
+  SamplingParams p;
+  p.repetition_penalty = 1.3f;
+  p.presence_penalty = 0.5f;
+  p.frequency_penalty = 0.2f;
+  Sampler plain(p, 60), drafting(p, 60);
+  const std::vector<int32_t> prompt = {1, 2, 3, 2};
+  plain.add_prompt(prompt);
+  drafting.add_prompt(prompt);
+  for (int i = 0; i < 30; ++i) {
+    for (int j = 0; j < i % 4; ++j) drafting.draft(logits);
+    drafting.count(3);
+    drafting.uncount(i % 4 + 1);
+    EXPECT_EQ(drafting.distribution(logits), plain.distribution(logits));
+    EXPECT_EQ(drafting.sample(logits).token, plain.sample(logits).token);
+  }
+}
+
 TEST(Sampler, GreedyTakesTheLowestIdOnTies) {
   SamplingParams p;
   p.temperature = 0;
