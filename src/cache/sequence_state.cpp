@@ -65,6 +65,7 @@ struct Snapshot::Data {
   PageList pages;
   std::shared_ptr<const SlotHold> slot;
   int64_t position;
+  int64_t deferred;
   int64_t bytes;
   const StatePoolData* pool;  // kept alive by `pages`
 };
@@ -84,6 +85,7 @@ struct SequenceState::Data {
   // only ever writes behind its position, and drops snapshots before it goes below theirs.
   struct Kept {
     int64_t position;
+    int64_t deferred;
     std::shared_ptr<const SlotHold> slot;
   };
 
@@ -91,6 +93,7 @@ struct SequenceState::Data {
   PageList pages;
   SlotHold slot;
   int64_t position = 0;
+  int64_t deferred = 0;                         // of the tokens before position
   std::vector<Kept> kept;                       // by ascending position
   std::vector<std::vector<std::byte*>> tables;  // [attention layer][page]
 
@@ -139,7 +142,7 @@ struct SequenceState::Data {
   float* slot_floats(int64_t layer, int64_t offset) const {
     const StateShape& s = pool->shape;
     HEADGATE_CHECK(layer >= 0 && layer < s.recurrent_layers);
-    return slot.floats() + layer * (s.conv_floats + s.delta_floats) + offset;
+    return slot.floats() + layer * s.slot_floats() + offset;
   }
 };
 
@@ -177,22 +180,31 @@ bool SequenceState::reserve(int64_t tokens) {
   return true;
 }
 
-void SequenceState::advance(int64_t tokens) {
+void SequenceState::advance(int64_t tokens, bool deferred) {
   HEADGATE_CHECK(tokens >= 0 && tokens <= capacity() - data_->position);
+  HEADGATE_CHECK(!deferred || tokens <= shape().deferred_rows);
+  if (tokens == 0) return;  // nothing has been folded either
   data_->position += tokens;
+  data_->deferred = deferred && data_->hybrid() ? tokens : 0;  // pages rewind by themselves
 }
+
+int64_t SequenceState::deferred() const { return data_->deferred; }
 
 int64_t SequenceState::rewind(int64_t position) {
   Data& d = *data_;
   HEADGATE_CHECK(position >= 0);
   if (position >= d.position) return d.position;
-  if (d.hybrid()) {
-    while (!d.kept.empty() && d.kept.back().position > position) d.kept.pop_back();
+  while (!d.kept.empty() && d.kept.back().position > position) d.kept.pop_back();
+  if (d.hybrid() && position >= d.position - d.deferred) {
+    d.deferred -= d.position - position;
+  } else if (d.hybrid()) {
     if (d.kept.empty()) {
       d.slot.clear();
+      d.deferred = 0;
       position = 0;
     } else {
       d.slot.copy_from(*d.kept.back().slot);
+      d.deferred = d.kept.back().deferred;
       position = d.kept.back().position;
     }
   }
@@ -208,7 +220,7 @@ bool SequenceState::keep_snapshot() {
   if (!d.pool->has_room(0, 1)) return false;
   auto copy = std::make_shared<SlotHold>(d.pool);
   copy->copy_from(d.slot);
-  d.kept.push_back({d.position, std::move(copy)});
+  d.kept.push_back({d.position, d.deferred, std::move(copy)});
   return true;
 }
 
@@ -220,6 +232,7 @@ std::optional<SequenceState> SequenceState::fork() const {
   copy->truncate_pages(copy->pages_for(data_->position));
   copy->slot.copy_from(data_->slot);
   copy->position = data_->position;
+  copy->deferred = data_->deferred;
   copy->kept = data_->kept;
   copy->rebuild_tables();
   return SequenceState(std::move(copy));
@@ -234,7 +247,7 @@ std::optional<Snapshot> SequenceState::snapshot() const {
   pages.truncate(d.pages_for(d.position));
   Snapshot out;
   out.data_ = std::make_shared<const Snapshot::Data>(Snapshot::Data{
-      pages, std::move(slot), d.position, d.pool->slots.frame_bytes(), d.pool.get()});
+      pages, std::move(slot), d.position, d.deferred, d.pool->slots.frame_bytes(), d.pool.get()});
   return out;
 }
 
@@ -245,6 +258,7 @@ bool SequenceState::restore(const Snapshot& snapshot) {
   d.pages.swap(pages);
   d.slot.copy_from(*snapshot.data_->slot);
   d.position = snapshot.data_->position;
+  d.deferred = snapshot.data_->deferred;
   d.kept.clear();
   d.rebuild_tables();
   return true;
@@ -261,6 +275,10 @@ float* SequenceState::conv(int64_t recurrent_layer) const {
 
 float* SequenceState::delta(int64_t recurrent_layer) const {
   return data_->slot_floats(recurrent_layer, shape().conv_floats);
+}
+
+float* SequenceState::deferred_updates(int64_t recurrent_layer) const {
+  return data_->slot_floats(recurrent_layer, shape().conv_floats + shape().delta_floats);
 }
 
 std::optional<SequenceState> StatePool::create() {

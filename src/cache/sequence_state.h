@@ -18,8 +18,13 @@ struct StateShape {
   int64_t recurrent_layers = 0;
   int64_t conv_floats = 0;   // per recurrent layer: (kernel - 1) * channels
   int64_t delta_floats = 0;  // per recurrent layer: value_heads * key_dim * value_dim
+  // Tokens of one step whose recurrent updates can be set aside (drafts that may be taken back),
+  // and what one of them takes per recurrent layer.
+  int64_t deferred_rows = 0;
+  int64_t deferred_floats = 0;
 
   int64_t page_bytes() const;       // one page: all attention layers
+  int64_t slot_floats() const;      // one recurrent layer of a slot
   int64_t recurrent_bytes() const;  // one slot: all recurrent layers
 };
 
@@ -54,12 +59,17 @@ class SequenceState {
   // False, with nothing changed, when the pool's budget does not allow it. Must be called before
   // each step.
   [[nodiscard]] bool reserve(int64_t tokens);
-  // After a step has written them: position += tokens.
-  void advance(int64_t tokens);
+  // After a step has written them: position += tokens. `deferred`: the step left the recurrent
+  // states as they were and set the tokens' updates aside, at most shape().deferred_rows of them.
+  // Whatever was set aside before has been folded in.
+  void advance(int64_t tokens, bool deferred = false);
+  // Tokens before position() whose updates are set aside: the next step folds them in.
+  int64_t deferred() const;
 
   // Goes back to the latest position <= `position` that can be restored exactly (a kept snapshot,
-  // position 0 or the current one; attention-only models: `position` itself) and returns it; the
-  // caller replays the tokens from there. Snapshots later than the result are dropped.
+  // position 0, the current one, or any among the deferred tokens; attention-only models:
+  // `position` itself) and returns it; the caller replays the tokens from there. Snapshots later
+  // than the result are dropped. Going back among deferred tokens costs nothing.
   int64_t rewind(int64_t position);
   // Keeps a snapshot of the current position inside the sequence for later rewinds. False when the
   // budget forbids. Costs one recurrent state; pages are the sequence's own.
@@ -78,6 +88,7 @@ class SequenceState {
   std::span<std::byte* const> kv_pages(int64_t attention_layer) const;
   float* conv(int64_t recurrent_layer) const;
   float* delta(int64_t recurrent_layer) const;
+  float* deferred_updates(int64_t recurrent_layer) const;  // [deferred_rows, deferred_floats]
 
  private:
   friend class StatePool;

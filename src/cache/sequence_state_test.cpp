@@ -18,6 +18,8 @@ StateShape small_shape(int64_t recurrent_layers) {
   shape.recurrent_layers = recurrent_layers;
   shape.conv_floats = 6;
   shape.delta_floats = 8;
+  shape.deferred_rows = 4;
+  shape.deferred_floats = 2;
   return shape;
 }
 
@@ -34,27 +36,51 @@ struct Actor {
   SequenceState state;
   std::vector<float> tokens;
 
-  void write(float token) {
-    const int64_t t = state.position();
+  void write(float token) { step({token}, false); }
+
+  // As a model's step does: what was set aside is folded in, then the new tokens are folded in or
+  // set aside in turn.
+  void step(const std::vector<float>& written, bool defer) {
+    if (written.empty()) return;
+    const int64_t folded = state.deferred();
     for (int64_t layer = 0; layer < state.shape().attention_layers; ++layer) {
-      float* out = token_floats(state, layer, t);
-      out[0] = token;
-      out[1] = token + static_cast<float>(layer);
+      for (size_t i = 0; i < written.size(); ++i) {
+        float* out = token_floats(state, layer, state.position() + static_cast<int64_t>(i));
+        out[0] = written[i];
+        out[1] = written[i] + static_cast<float>(layer);
+      }
     }
-    tokens.push_back(token);
     for (int64_t layer = 0; layer < state.shape().recurrent_layers; ++layer) {
-      state.conv(layer)[5] = token;
-      state.delta(layer)[0] += token;  // exact: small integers
-      state.delta(layer)[7] = static_cast<float>(layer);
+      float* aside = state.deferred_updates(layer);
+      const int64_t stride = state.shape().deferred_floats;
+      for (int64_t i = 0; i < folded; ++i) fold(layer, aside[i * stride]);
+      for (size_t i = 0; i < written.size(); ++i) {
+        if (defer) {
+          aside[static_cast<int64_t>(i) * stride] = written[i];
+        } else {
+          fold(layer, written[i]);
+        }
+      }
     }
-    state.advance(1);
+    tokens.insert(tokens.end(), written.begin(), written.end());
+    state.advance(static_cast<int64_t>(written.size()), defer);
+  }
+
+  void fold(int64_t layer, float token) {
+    state.conv(layer)[5] = token;
+    state.delta(layer)[0] += token;  // exact: small integers
+    state.delta(layer)[7] = static_cast<float>(layer);
   }
 
   void check() const {
     ASSERT_EQ(state.position(), static_cast<int64_t>(tokens.size()));
-    float sum = 0;
+    float sum = 0, last = 0;
+    const auto folded = tokens.size() - static_cast<size_t>(state.deferred());
     for (size_t t = 0; t < tokens.size(); ++t) {
-      sum += tokens[t];
+      if (t < folded) {
+        sum += tokens[t];
+        last = tokens[t];
+      }
       for (int64_t layer = 0; layer < state.shape().attention_layers; ++layer) {
         const float* got = token_floats(state, layer, static_cast<int64_t>(t));
         ASSERT_EQ(got[0], tokens[t]);
@@ -63,7 +89,11 @@ struct Actor {
     }
     for (int64_t layer = 0; layer < state.shape().recurrent_layers; ++layer) {
       ASSERT_EQ(state.delta(layer)[0], sum);
-      ASSERT_EQ(state.conv(layer)[5], tokens.empty() ? 0.0f : tokens.back());
+      ASSERT_EQ(state.conv(layer)[5], last);
+      for (int64_t i = 0; i < state.deferred(); ++i) {
+        ASSERT_EQ(state.deferred_updates(layer)[i * state.shape().deferred_floats],
+                  tokens[folded + static_cast<size_t>(i)]);
+      }
     }
   }
 };
@@ -131,7 +161,9 @@ class Schedule {
       EXPECT_EQ(actor.state.capacity(), capacity);
       return;
     }
-    for (int64_t i = 0; i < count; ++i) actor.write(static_cast<float>(draw(100) + 1));
+    std::vector<float> tokens;
+    for (int64_t i = 0; i < count; ++i) tokens.push_back(static_cast<float>(draw(100) + 1));
+    actor.step(tokens, count <= shape_.deferred_rows && draw(2) == 0);
   }
 
   void fork(Actor& actor) {
@@ -164,9 +196,10 @@ class Schedule {
 
   void rewind(Actor& actor) {
     const int64_t wanted = draw(actor.state.position() + 3);
+    const int64_t deferred = actor.state.deferred(), position = actor.state.position();
     const int64_t got = actor.state.rewind(wanted);
     EXPECT_LE(got, std::max<int64_t>(wanted, 0));
-    if (shape_.recurrent_layers == 0) {
+    if (shape_.recurrent_layers == 0 || wanted >= position - deferred) {
       EXPECT_EQ(got, std::min<int64_t>(wanted, actor.tokens.size()));
     }
     actor.tokens.resize(static_cast<size_t>(got));
@@ -220,6 +253,27 @@ TEST(SequenceState, HybridRewindGoesToTheDeepestKeptSnapshot) {
   EXPECT_EQ(actor.state.rewind(2), 0);
   actor.tokens.clear();
   actor.check();
+}
+
+TEST(SequenceState, RewindAmongDeferredTokensIsExact) {
+  StatePool pool(small_shape(2), 1 << 20);
+  Actor actor = make_actor(pool, 3);
+  ASSERT_TRUE(actor.state.reserve(8));
+  actor.step({4, 5, 6, 7}, true);
+  EXPECT_EQ(actor.state.deferred(), 4);
+  actor.check();
+  EXPECT_EQ(actor.state.rewind(5), 5);
+  EXPECT_EQ(actor.state.deferred(), 2);
+  actor.tokens.resize(5);
+  actor.check();
+  Actor fork{std::move(*actor.state.fork()), actor.tokens};
+  ASSERT_TRUE(fork.state.reserve(1));
+  fork.write(60);  // folds 4 and 5 in
+  fork.check();
+  EXPECT_EQ(actor.state.rewind(3), 3);
+  actor.tokens.resize(3);
+  actor.check();
+  EXPECT_EQ(actor.state.rewind(2), 0);  // before the deferred tokens: no snapshot there
 }
 
 TEST(SequenceState, AttentionOnlyRewindIsExactAndFreesPages) {

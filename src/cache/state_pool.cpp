@@ -7,8 +7,12 @@ namespace headgate {
 
 int64_t StateShape::page_bytes() const { return attention_layers * kv.page_bytes(); }
 
+int64_t StateShape::slot_floats() const {
+  return conv_floats + delta_floats + deferred_rows * deferred_floats;
+}
+
 int64_t StateShape::recurrent_bytes() const {
-  return recurrent_layers * (conv_floats + delta_floats) * static_cast<int64_t>(sizeof(float));
+  return recurrent_layers * slot_floats() * static_cast<int64_t>(sizeof(float));
 }
 
 StatePoolData::StatePoolData(const StateShape& state_shape, int64_t budget)
