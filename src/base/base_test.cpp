@@ -2,8 +2,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <numeric>
 #include <vector>
 
 #include "base/cpu_info.h"
@@ -12,7 +10,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "base/thread_pool.h"
 #include "base/utf8.h"
 
 namespace headgate {
@@ -25,29 +22,6 @@ TEST(Error, EscapesControlCharacters) {
     EXPECT_STREQ(e.what(), "name \"a\\x0ab\\x1b[31m\"");
     EXPECT_EQ(exit_code(e.code()), 4);
   }
-}
-
-TEST(ThreadPool, RunsEveryTaskOnceAtEveryThreadCount) {
-  for (const int threads : {1, 2, 3, 8, 32}) {
-    ThreadPool pool(threads);
-    for (int round = 0; round < 200; ++round) {
-      std::vector<std::atomic<int>> hits(1 + round % 67);
-      pool.run(static_cast<int64_t>(hits.size()), [&](int64_t task, int worker) {
-        ASSERT_LT(worker, threads);
-        hits[static_cast<size_t>(task)].fetch_add(1);
-      });
-      for (const auto& hit : hits) ASSERT_EQ(hit.load(), 1);
-    }
-  }
-}
-
-TEST(ThreadPool, MakesPlainWritesOfTasksVisible) {
-  ThreadPool pool(4);
-  std::vector<int64_t> values(1000);
-  for (int round = 0; round < 100; ++round) {
-    pool.run(1000, [&](int64_t task, int) { values[static_cast<size_t>(task)] += task; });
-  }
-  EXPECT_EQ(std::accumulate(values.begin(), values.end(), int64_t{0}), 100 * 999 * 1000 / 2);
 }
 
 TEST(Json, NamesItsSourceAndPlace) {
