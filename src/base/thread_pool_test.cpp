@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -135,20 +136,17 @@ TEST(ThreadPool, WorkersAreSpreadOverNodesInOrder) {
 // While nobody steals, a worker gets the same share of as many tasks in every region: that is what
 // keeps memory near the worker that touched it first.
 TEST(ThreadPool, SharesAreContiguousAndAlwaysTheSame) {
-  ThreadPool pool(4);
+  ThreadPool pool(2);
   for (int round = 0; round < 20; ++round) {
-    std::vector<int> owner(4, -1);
+    std::vector<int> owner(2, -1);
     std::atomic<int> arrived{0};
-    pool.run(4, [&](int64_t task, int worker) {
+    pool.run(2, [&](int64_t task, int worker) {
       owner[static_cast<size_t>(task)] = worker;
       ++arrived;
-      // Nobody is free to steal before everybody has a task.
-      while (arrived < 4) std::this_thread::yield();
+      // Nobody is free to steal before both have a task.
+      while (arrived < 2) std::this_thread::yield();
     });
-    std::vector<int> sorted = owner;
-    std::sort(sorted.begin(), sorted.end());
-    EXPECT_EQ(sorted, (std::vector<int>{0, 1, 2, 3}));
-    EXPECT_EQ(owner[0], 0);
+    EXPECT_EQ(owner, (std::vector<int>{0, 1}));
   }
 }
 
