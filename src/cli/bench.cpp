@@ -4,6 +4,7 @@
 #include "base/cpu_info.h"
 #include "base/json.h"
 #include "cli/args.h"
+#include "cli/bench_commands.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/model_options.h"
@@ -17,16 +18,32 @@ namespace {
 struct BenchOptions {
   ModelOptions model;
   SpeedOptions speed;
+  bool interactive = false;
   bool json = false;
   bool csv = false;
 };
 
 std::string test_name(const SpeedResult& r) {
-  return fmt::format("{} {}", r.prefill ? "prefill" : "decode", r.tokens);
+  if (r.prefill) return fmt::format("prefill {}", r.tokens);
+  if (r.sequences == 1) return fmt::format("decode {}", r.tokens);
+  return fmt::format("decode {} x {}", r.sequences, r.tokens);
 }
 
 double share_of_roof(const SpeedReport& report, const SpeedResult& r) {
   return report.read_gbps > 0 ? r.gbps() / report.read_gbps : 0;
+}
+
+std::string peaks_text(const Peaks& peaks) {
+  std::string text;
+  const auto add = [&text](const char* unit, double giga) {
+    if (giga > 0) text += fmt::format("{}{} {:.2f}", text.empty() ? "" : ", ", unit, giga * 1e-3);
+  };
+  add("fp32", peaks.fma);
+  add("int8", peaks.int8_dot);
+  add("bf16", peaks.bf16_dot);
+  add("AMX bf16", peaks.amx_bf16);
+  add("AMX int8", peaks.amx_int8);
+  return text + " in 1e12 operations/s";
 }
 
 std::string bench_text(const LoadedModel& loaded, const SpeedReport& report) {
@@ -43,6 +60,7 @@ std::string bench_text(const LoadedModel& loaded, const SpeedReport& report) {
                          report.read_gbps, report.read_gbps_one, report.bandwidth_change * 100)});
   about.row(
       {"load", fmt::format("{:.1f} before, {:.1f} after", report.load_before, report.load_after)});
+  about.row({"peaks", peaks_text(report.peaks)});
   TextTable table;
   table.row({"test", "depth", "tok/s", "slowest", "fastest", "MB/token", "GB/s", "of memory"});
   for (const SpeedResult& r : report.results) {
@@ -65,12 +83,14 @@ json::object bench_json(const LoadedModel& loaded, const SpeedReport& report) {
     json::object result{{"test", r.prefill ? "prefill" : "decode"},
                         {"tokens", r.tokens},
                         {"depth", r.depth},
+                        {"sequences", r.sequences},
                         {"seconds", json::array(r.seconds.begin(), r.seconds.end())},
                         {"tokens_per_second", r.tokens_per_second},
                         {"slowest", r.slowest},
                         {"fastest", r.fastest}};
     if (!r.prefill) {
       result["bytes_per_token"] = r.bytes_per_token;
+      result["distinct_experts"] = r.distinct_experts;
       result["gbps"] = r.gbps();
       result["share_of_bandwidth"] = share_of_roof(report, r);
     }
@@ -86,6 +106,11 @@ json::object bench_json(const LoadedModel& loaded, const SpeedReport& report) {
           {"read_gbps", report.read_gbps},
           {"read_gbps_one_thread", report.read_gbps_one},
           {"bandwidth_change", report.bandwidth_change},
+          {"fma_gflops", report.peaks.fma},
+          {"int8_dot_gops", report.peaks.int8_dot},
+          {"bf16_dot_gflops", report.peaks.bf16_dot},
+          {"amx_bf16_gflops", report.peaks.amx_bf16},
+          {"amx_int8_gops", report.peaks.amx_int8},
           {"load_before", report.load_before},
           {"load_after", report.load_after},
           {"results", std::move(results)}};
@@ -93,12 +118,13 @@ json::object bench_json(const LoadedModel& loaded, const SpeedReport& report) {
 
 std::string bench_csv(const SpeedReport& report) {
   std::string out =
-      "test,tokens,depth,tokens_per_second,slowest,fastest,bytes_per_token,gbps,"
+      "test,tokens,depth,sequences,tokens_per_second,slowest,fastest,bytes_per_token,gbps,"
       "read_gbps\n";
   for (const SpeedResult& r : report.results)
-    out += fmt::format("{},{},{},{:.4f},{:.4f},{:.4f},{:.0f},{:.4f},{:.4f}\n",
-                       r.prefill ? "prefill" : "decode", r.tokens, r.depth, r.tokens_per_second,
-                       r.slowest, r.fastest, r.bytes_per_token, r.gbps(), report.read_gbps);
+    out += fmt::format("{},{},{},{},{:.4f},{:.4f},{:.4f},{:.0f},{:.4f},{:.4f}\n",
+                       r.prefill ? "prefill" : "decode", r.tokens, r.depth, r.sequences,
+                       r.tokens_per_second, r.slowest, r.fastest, r.bytes_per_token, r.gbps(),
+                       report.read_gbps);
   return out;
 }
 
@@ -109,6 +135,10 @@ int bench(const BenchOptions& o) {
   speed.chunk = o.model.chunk;
   speed.threads = o.model.threads;
   speed.kv_dtype = kv_dtype(o.model, loaded.model->config());
+  if (o.interactive) {
+    run_bench_commands(*loaded.model, speed);
+    return 0;
+  }
   ProgressBar bar("Measuring", ProgressUnit::kSteps);
   speed.progress = [&bar](int64_t done, int64_t total) {
     bar.update(done, total);
@@ -132,7 +162,10 @@ void add_bench(CommandLine& line) {
   command.option("-p,--prompt", o->speed.prompts, "Prompt lengths to time, in tokens")
       .option("-n,--generate", o->speed.generate, "Tokens to decode; 0: none")
       .option("-d,--depth", o->speed.depths, "Tokens in the context beforehand")
+      .option("-s,--sequences", o->speed.sequences, "Sequences decoded together, each a test")
       .option("-r,--repeats", o->speed.repeats, "Runs of each test; the median counts")
+      .flag("--interactive", o->interactive,
+            "Read tests from standard input, answer each with a line of JSON (docs/cli.md)")
       .flag("--json", o->json, "Report as JSON, with the time of every run")
       .flag("--csv", o->csv, "Report as comma-separated values");
   add_model_options(command, o->model);

@@ -77,6 +77,9 @@ int64_t Model::weight_bytes() const { return stored_bytes(impl_->weights); }
 int64_t Model::weight_bytes_per_token() const {
   return bytes_per_token(impl_->weights, impl_->config);
 }
+int64_t Model::routed_bytes_per_token() const {
+  return headgate::routed_bytes_per_token(impl_->weights, impl_->config);
+}
 
 StateShape Model::mtp_state_shape(DType kv_dtype, int64_t page_tokens) const {
   const AttentionConfig& a = impl_->config.attention;

@@ -64,6 +64,7 @@ class Model {
   bool has_mtp() const;
   int64_t weight_bytes() const;
   int64_t weight_bytes_per_token() const;  // bytes of weights one decoded token reads (batch 1)
+  int64_t routed_bytes_per_token() const;  // of these, the routed experts
 
   // Runs all items in one step and advances their states; an item may be empty. Throws
   // kInvalidArgument for a token outside the vocabulary, before anything has changed. Thread rule:

@@ -255,4 +255,12 @@ int64_t bytes_per_token(const ModelWeights& w, const ModelConfig& config) {
   return bytes;
 }
 
+int64_t routed_bytes_per_token(const ModelWeights& w, const ModelConfig& config) {
+  int64_t bytes = 0;
+  for (const LayerWeights& layer : w.layers) {
+    if (layer.moe) bytes += config.moe.experts_per_token * layer.moe->experts->bytes_per_expert();
+  }
+  return bytes;
+}
+
 }  // namespace headgate

@@ -70,5 +70,7 @@ ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& confi
 // Bytes of all matrices, and of those that one decoded token reads.
 int64_t stored_bytes(const ModelWeights& weights);
 int64_t bytes_per_token(const ModelWeights& weights, const ModelConfig& config);
+// The part of bytes_per_token() that is routed experts.
+int64_t routed_bytes_per_token(const ModelWeights& weights, const ModelConfig& config);
 
 }  // namespace headgate
