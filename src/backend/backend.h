@@ -67,10 +67,20 @@ struct RowSpan {
 };
 
 // The recurrent state of one sequence in one layer, updated in place by the ops that take it.
+//
+// Tokens that may turn out wrong (drafts) are not folded into the states but set aside, one row of
+// `updates` each; the next step folds in as many of them as proved right, before its own tokens. So
+// taking tokens back is counting less of them, and a state is read and written once per step
+// whatever the number of drafts. (The "replay" of rank-one updates, exact: the folded state has the
+// bits of one that never saw the other tokens.)
 struct RecurrentSpan {
   RowSpan rows;
-  float* conv = nullptr;   // [kernel - 1, channels] pre-convolution inputs, oldest first
-  float* delta = nullptr;  // [value_heads, key_dim, value_dim]
+  float* conv = nullptr;     // [kernel - 1, channels] pre-convolution inputs, oldest first
+  float* delta = nullptr;    // [value_heads, key_dim, value_dim]
+  float* updates = nullptr;  // rows of DeltaShape::update_floats(); null: nothing is ever set aside
+  int64_t update_stride = 0;  // floats from row to row
+  int64_t fold = 0;           // rows of `updates`, set aside by the step before, to fold in first
+  bool defer = false;         // set this step's tokens aside
 };
 
 // How keys and values lie in a page: K [kv_heads, page_tokens, head_dim], then V in the same shape.
@@ -93,6 +103,12 @@ struct DeltaShape {
   // Value head j reads key head j / (value_heads / key_heads), or j % key_heads when tiled (Qwen3.5
   // GGUF).
   bool tiled = false;
+
+  // A token set aside: its convolution input, then what the delta rule reads of it: k, v, g, beta.
+  int64_t conv_channels() const { return 2 * key_heads * key_dim + value_heads * value_dim; }
+  int64_t update_floats() const {
+    return conv_channels() + key_heads * key_dim + value_heads * (value_dim + 2);
+  }
 };
 
 // cos and sin of every position are derived from these. Source: YaRN (arXiv 2309.00071),
@@ -144,8 +160,8 @@ class Backend {
   virtual void add_gated(MutView y, View x, View gate) = 0;
 
   // Causal depthwise convolution of width `kernel`, then SiLU; x, y [tokens, channels], w
-  // [channels, kernel] with the current token last. Reads and advances each span's conv state. y
-  // must not be x.
+  // [channels, kernel] with the current token last. Reads and advances each span's conv state (or
+  // sets its tokens aside). y must not be x.
   virtual void causal_conv1d_silu(MutView y, View x, std::span<const float> w, int64_t kernel,
                                   std::span<const RecurrentSpan> spans) = 0;
   // y = x / sqrt(sum(x^2) + 1e-6) * scale by rows of one head: [tokens * heads, dim]. y may be x.
@@ -155,7 +171,7 @@ class Backend {
                            std::span<const float> neg_exp_a, std::span<const float> dt_bias) = 0;
   // Gated delta rule (arXiv 2412.06464, recurrence of section 3): q, k [tokens, key_heads *
   // key_dim] normalised, q scaled; v, o [tokens, value_heads * value_dim]; beta, g [tokens,
-  // value_heads]. Advances each span's state.
+  // value_heads]. Advances each span's state (or sets its tokens aside).
   virtual void gated_delta_rule(MutView o, View q, View k, View v, View beta, View g,
                                 const DeltaShape& shape, std::span<const RecurrentSpan> spans) = 0;
 

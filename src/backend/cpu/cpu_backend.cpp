@@ -40,6 +40,7 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
   moe_up_.resize(threads);
   attention_scratch_.resize(threads);
   row_scratch_.resize(threads);
+  delta_scratch_.resize(threads);
 }
 
 std::string CpuBackend::description() const {

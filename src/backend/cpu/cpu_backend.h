@@ -83,6 +83,10 @@ class CpuBackend final : public Backend {
                       int64_t first_tile, int64_t tiles, int worker);
   void multiply_panels(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                        const WeightView& w, int64_t first_tile, int64_t tiles);
+  void conv_slice(MutView y, View x, const float* w, int64_t kernel, const RecurrentSpan& span,
+                  int64_t first, int64_t channels, int worker);
+  void delta_slice(const DeltaArgs& args, const DeltaShape& shape, const RecurrentSpan& span,
+                   int64_t head, int64_t key_head, int64_t first, int worker);
   void list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens);
   // Makes room for the tiles that multiply() decodes.
   void reserve_decode(const WeightView& w);
@@ -120,6 +124,8 @@ class CpuBackend final : public Backend {
   Scratch<const ActivationBlock*> input_codes_;
   Scratch<ActivationBlock> codes_;
   std::vector<Scratch<float>> decoded_;  // by worker: one tile of weights as fp32
+
+  std::vector<Scratch<float>> delta_scratch_;  // by worker: a copy of a slice of state
 
   Scratch<int32_t> moe_order_;  // pairs (token, choice) sorted by expert
   Scratch<int32_t> moe_place_;  // inverse of moe_order_

@@ -90,6 +90,61 @@ TEST_P(Mixers, DeltaRuleMatchesTheRecurrence) {
   }
 }
 
+// Rounds of drafts of which a random part is kept: outputs of kept tokens and the states at the end
+// have the bits of a run that never saw the others.
+TEST_P(Mixers, TokensSetAsideLeaveNoTraceWhenTakenBack) {
+  const auto backend = backend_of(GetParam());
+  for (const DeltaShape& shape : {DeltaShape{2, 4, 16, 72, false}, DeltaShape{2, 6, 12, 20, true},
+                                  DeltaShape{1, 2, 128, 128, false}}) {
+    constexpr int64_t kWidth = 4, kMostDrafts = 5;
+    const DeltaCase c = delta_case(shape, 40);
+    const int64_t channels = shape.conv_channels(), n = c.tokens;
+    const std::vector<float> x = random_floats(n * channels, 5),
+                             w = random_floats(channels * kWidth, 6);
+    std::vector<float> want(c.v.size()), want_conv(x.size()), state = c.state;
+    std::vector<float> window(static_cast<size_t>((kWidth - 1) * channels), 0.5f);
+    std::vector<float> trial_state = state, trial_window = window;
+    RecurrentSpan all;
+    all.rows = {0, n, 0};
+    all.conv = window.data();
+    all.delta = state.data();
+    const auto run = [&](const RecurrentSpan& span, std::vector<float>& o, std::vector<float>& y) {
+      backend->causal_conv1d_silu(view_of(y, n), view_of(x, n), w, kWidth, {&span, 1});
+      backend->gated_delta_rule(view_of(o, n), view_of(c.q, n), view_of(c.k, n), view_of(c.v, n),
+                                view_of(c.beta, n), view_of(c.g, n), shape, {&span, 1});
+    };
+    run(all, want, want_conv);
+
+    std::vector<float> got(want.size()), got_conv(x.size());
+    std::vector<float> updates(static_cast<size_t>(kMostDrafts * shape.update_floats()), NAN);
+    RecurrentSpan span;
+    span.conv = trial_window.data();
+    span.delta = trial_state.data();
+    span.updates = updates.data();
+    span.update_stride = shape.update_floats();
+    for (int64_t at = 0, round = 0; at < n; ++round) {
+      span.defer = round % 4 != 3;
+      span.rows = {at, std::min(n - at, 1 + round % kMostDrafts), at};
+      run(span, got, got_conv);
+      const int64_t kept = span.defer ? round * 7 % (span.rows.rows + 1) : span.rows.rows;
+      span.fold = span.defer ? kept : 0;
+      at += kept;
+    }
+    if (span.fold > 0) {  // one more token, only to fold
+      span.defer = false;
+      span.rows = {n - 1, 1, n};
+      std::vector<float> ignored(want.size()), ignored_conv(x.size());
+      run(span, ignored, ignored_conv);
+      all.rows = span.rows;
+      run(all, ignored, ignored_conv);
+    }
+    EXPECT_EQ(got, want) << shape.key_dim;
+    EXPECT_EQ(got_conv, want_conv) << shape.key_dim;
+    EXPECT_EQ(trial_state, state) << shape.key_dim;
+    EXPECT_EQ(trial_window, window) << shape.key_dim;
+  }
+}
+
 // One sequence's cache in pages, and the same values as plain arrays.
 struct Cache {
   KvLayout layout;
