@@ -205,6 +205,7 @@ struct BackendOptions {
   // Quantised weights: false quantises activations to int8 by groups of 32 (fast); true multiplies
   // the decoded weights with fp32 activations (slow; the yardstick for measuring the former).
   bool exact_activations = false;
+  bool pin = false;  // each thread stays on a core of its own; for a machine used by nothing else
 };
 
 // Throws kInvalidArgument for an unknown device.

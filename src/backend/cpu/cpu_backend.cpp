@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "kernels/dispatch.h"
+#include "kernels/self_test.h"
 
 namespace headgate {
 namespace {
@@ -32,9 +32,9 @@ void place(std::vector<Placement>& list, WeightView& view, const MatrixSource& s
 
 CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
     : isa_(isa),
-      kernels_(kernels_for(isa)),
+      kernels_(checked_kernels(isa).table),
       weight_options_{options.pack, options.exact_activations},
-      pool_(options.threads) {
+      pool_(ThreadPoolOptions{options.threads, options.pin, nullptr}) {
   const auto threads = static_cast<size_t>(pool_.threads());
   decoded_.resize(threads);
   moe_up_.resize(threads);
@@ -44,8 +44,12 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
 }
 
 std::string CpuBackend::description() const {
-  return fmt::format("cpu, {}, {} threads{}", isa_name(isa_), pool_.threads(),
-                     weight_options_.exact ? ", exact activations" : "");
+  const size_t replaced = checked_kernels(isa_).fallbacks.size();
+  return fmt::format("cpu, {}, {} threads{}{}{}", isa_name(isa_), pool_.threads(),
+                     pool_.pinned() ? ", pinned" : "",
+                     weight_options_.exact ? ", exact activations" : "",
+                     replaced > 0 ? fmt::format(", {} kernels replaced by slower ones", replaced)
+                                  : std::string());
 }
 
 std::unique_ptr<Matrix> CpuBackend::make_matrix(const MatrixSource& source) {
