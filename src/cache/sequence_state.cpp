@@ -182,7 +182,7 @@ bool SequenceState::reserve(int64_t tokens) {
 
 void SequenceState::advance(int64_t tokens, bool deferred) {
   HEADGATE_CHECK(tokens >= 0 && tokens <= capacity() - data_->position);
-  HEADGATE_CHECK(!deferred || tokens <= shape().deferred_rows);
+  HEADGATE_CHECK(!deferred || !data_->hybrid() || tokens <= shape().deferred_rows);
   if (tokens == 0) return;  // nothing has been folded either
   data_->position += tokens;
   data_->deferred = deferred && data_->hybrid() ? tokens : 0;  // pages rewind by themselves

@@ -21,6 +21,7 @@ struct Model::Impl {
     buffers.scratch.merge();
     buffers.tokens.clear();
     buffers.rows.clear();
+    buffers.deferred.clear();
     return {backend, config, rope, buffers, trace ? &trace : nullptr};
   }
 
@@ -89,7 +90,7 @@ StateShape Model::mtp_state_shape(DType kv_dtype, int64_t page_tokens) const {
   return shape;
 }
 
-StateShape Model::state_shape(DType kv_dtype, int64_t page_tokens) const {
+StateShape Model::state_shape(DType kv_dtype, int64_t page_tokens, int64_t deferred_rows) const {
   const ModelConfig& c = impl_->config;
   StateShape shape = mtp_state_shape(kv_dtype, page_tokens);
   shape.attention_layers = c.attention_layers();
@@ -98,6 +99,8 @@ StateShape Model::state_shape(DType kv_dtype, int64_t page_tokens) const {
     const DeltaShape& d = c.delta.shape;
     shape.conv_floats = (c.delta.conv_kernel - 1) * c.delta.conv_channels();
     shape.delta_floats = d.value_heads * d.key_dim * d.value_dim;
+    shape.deferred_rows = deferred_rows;
+    shape.deferred_floats = d.update_floats();
   }
   return shape;
 }
@@ -112,11 +115,12 @@ void Model::forward(std::span<const BatchItem> items, StepResult& result,
   const StepEnd end(impl_->buffers);
   Step step = impl_->begin(trace);
   for (const BatchItem& item : items) {
-    step.add_sequence(*item.state, static_cast<int64_t>(item.tokens.size()));
+    step.add_sequence(*item.state, static_cast<int64_t>(item.tokens.size()), item.deferred);
     step.buffers.tokens.insert(step.buffers.tokens.end(), item.tokens.begin(), item.tokens.end());
   }
   run_decoder(step, impl_->weights, items, result);
-  for (const BatchItem& item : items) item.state->advance(static_cast<int64_t>(item.tokens.size()));
+  for (const BatchItem& item : items)
+    item.state->advance(static_cast<int64_t>(item.tokens.size()), item.deferred);
 }
 
 void Model::mtp_forward(SequenceState& mtp_state, std::span<const int32_t> tokens, View hidden,

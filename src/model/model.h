@@ -31,6 +31,9 @@ struct BatchItem {
   SequenceState* state = nullptr;
   std::span<const int32_t> tokens;  // ids in [0, vocabulary)
   LogitRows logits = LogitRows::kLast;
+  // Some of the tokens may be wrong (drafts): state->rewind() to any position among them is exact
+  // and free until the next step. At most state->shape().deferred_rows tokens for hybrid models.
+  bool deferred = false;
 };
 
 // Results in batch order: item 0's rows, then item 1's. Buffers are reused between steps.
@@ -60,7 +63,9 @@ class Model {
   ~Model();
 
   const ModelConfig& config() const;
-  StateShape state_shape(DType kv_dtype, int64_t page_tokens = 256) const;
+  // `deferred_rows`: the most tokens of a deferred step.
+  StateShape state_shape(DType kv_dtype, int64_t page_tokens = 256,
+                         int64_t deferred_rows = 0) const;
   bool has_mtp() const;
   int64_t weight_bytes() const;
   int64_t weight_bytes_per_token() const;  // bytes of weights one decoded token reads (batch 1)

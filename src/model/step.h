@@ -20,6 +20,7 @@ struct StepBuffers {
   ScratchStack scratch;
   std::vector<int32_t> tokens;
   std::vector<SequenceState*> states;
+  std::vector<bool> deferred;  // by sequence
   std::vector<RowSpan> rows;
   std::vector<KvSpan> kv;
   std::vector<RecurrentSpan> recurrent;
@@ -37,8 +38,8 @@ struct Step {
   int64_t tokens = 0;
   std::string prefix = {};  // of the names the trace hears: "layer3."
 
-  // Adds one sequence's next `count` rows.
-  void add_sequence(SequenceState& state, int64_t count);
+  // Adds one sequence's next `count` rows, which may be taken back when `deferred`.
+  void add_sequence(SequenceState& state, int64_t count, bool deferred = false);
 
   MutView take(int64_t cols) const { return buffers.scratch.take(tokens, cols); }
   std::span<const RowSpan> rows() const { return buffers.rows; }
