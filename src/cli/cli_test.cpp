@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "cli/bench_commands.h"
 #include "cli/chat_commands.h"
 #include "cli/format.h"
 #include "cli/input.h"
@@ -107,6 +108,20 @@ TEST(Sampling, OptionsOverrideTheModelsDefaults) {
   EXPECT_EQ(sampling_params(defaults, options).temperature, 0.7f);
   EXPECT_THROW(set_sampling_option(options, "temp", "warm"), Error);
   EXPECT_THROW(set_sampling_option(options, "colour", "1"), Error);
+}
+
+TEST(BenchCommand, IsAVerbAndItsNumbers) {
+  using Verb = BenchCommand::Verb;
+  const BenchCommand open = parse_bench_command("open 8 4096\r");
+  EXPECT_EQ(open.verb, Verb::kOpen);
+  EXPECT_EQ(open.sequences, 8);
+  EXPECT_EQ(open.tokens, 4096);
+  EXPECT_EQ(parse_bench_command("  decode\t32 ").tokens, 32);
+  EXPECT_EQ(parse_bench_command("quit").verb, Verb::kQuit);
+  for (const char* wrong : {"", " ", "open 8", "open 0 8", "decode", "decode 1 2", "decode -1",
+                            "decode 1x", "prefill 99999999999999999999", "calibrate 1", "Quit"}) {
+    EXPECT_THROW(parse_bench_command(wrong), Error) << wrong;
+  }
 }
 
 TEST(Printable, ReplacesWhatCouldSteerATerminal) {

@@ -329,6 +329,22 @@ class Numbers(CliTest):
         self.assertGreater(report["read_gbps"], 0)
         self.assertIn("tok/s", self.ok("bench", "-m", case("q3n_tiny"), "-p", "8", "-n", "4", "-r", "1"))
 
+    def test_bench_of_several_sequences_counts_the_experts_they_read(self):
+        report = json.loads(self.ok("bench", "-m", case("q3n_tiny"), "-p", "8", "-n", "4", "-s", "1,4", "-r", "1", "--json"))
+        self.assertEqual([(r["test"], r["sequences"]) for r in report["results"]],
+                         [("prefill", 1), ("decode", 1), ("decode", 4)])
+        one, four = report["results"][1:]
+        self.assertGreater(four["distinct_experts"], one["distinct_experts"])
+        self.assertLess(four["bytes_per_token"], one["bytes_per_token"])
+
+    def test_bench_answers_commands_in_turn(self):
+        answers = [json.loads(line) for line in self.ok(
+            "bench", "-m", case("q3n_tiny"), "--interactive",
+            text="decode 1\nopen 2 64\nprefill 16\ndecode 3\nbytes\nnonsense\nquit\nopen 1 8\n").splitlines()]
+        self.assertEqual(["error" in a for a in answers], [True, False, False, False, False, True])
+        self.assertEqual([a["position"] for a in answers[1:5]], [0, 16, 19, 19])
+        self.assertGreater(answers[4]["bytes_per_step"], 0)
+
 
 class Files(CliTest):
     def test_inspect_describes_folders_and_gguf_files_alike(self):
