@@ -118,6 +118,23 @@ struct RopeTable {
   float scale = 1.0f;                      // multiplied onto cos and sin
 };
 
+// What a gated delta net reads of its projections, all [tokens, ...].
+struct DeltaNetInputs {
+  View qkv;   // [conv_channels]: queries, keys and values before the convolution
+  View z;     // [value_heads * value_dim]: output gate
+  View b, a;  // [value_heads]: before the gates
+};
+
+// The rest of its weights. Nothing is owned.
+struct DeltaNetParams {
+  DeltaShape shape;
+  std::span<const float> conv;  // [conv_channels, kernel], the current token last
+  int64_t kernel = 0;
+  std::span<const float> neg_exp_a, dt_bias;  // [value_heads]
+  std::span<const float> norm;                // [value_dim]
+  float eps = 0;
+};
+
 // One of several products with the same activations. The matrix is not owned.
 struct LinearPart {
   MutView y;  // [tokens, w->rows()]; the parts' outputs must not overlap
@@ -185,6 +202,13 @@ class Backend {
   // o [tokens, heads * head_dim] = softmax(scale * q k^T) v over positions 0..own; q head h starts
   // at column h * q_stride of q; query head h reads KV head h / (heads / kv_heads). KV of the
   // span's own rows is stored already.
+  // All of a gated delta net between its projections, in one region: o [tokens, value_heads *
+  // value_dim] has the bits of causal_conv1d_silu, l2_norm of queries (to 1 / sqrt(key_dim)) and
+  // keys (to 1), delta_gates, gated_delta_rule and gated_rms_norm, one after the other. Advances
+  // each span's states (or sets its tokens, at most 64, aside). o must not overlap the inputs.
+  virtual void gated_delta_net(MutView o, const DeltaNetInputs& in, const DeltaNetParams& params,
+                               std::span<const RecurrentSpan> spans) = 0;
+
   virtual void attention(MutView o, View q, int64_t heads, int64_t q_stride, float scale,
                          const KvLayout& layout, std::span<const KvSpan> spans) = 0;
 

@@ -97,6 +97,9 @@ struct KernelTable {
   // Sum of n words, read as fast as the machine can: the yardstick of memory-bound kernels.
   uint64_t (*read_words)(const uint64_t* words, int64_t n);
 
+  // beta[i] = sigmoid(b[i]); g[i] = neg_exp_a * log(1 + exp(a[i] + dt_bias)): one value head.
+  void (*delta_gates)(float* beta, float* g, const float* b, const float* a, float neg_exp_a,
+                      float dt_bias, int64_t n);
   // The gated delta rule, token after token: S *= exp(g); n = beta (v - S^T k); S += k n^T;
   // o = S^T q.
   void (*gated_delta)(const DeltaArgs& args);

@@ -71,6 +71,14 @@ TEST_P(Kernels, RowKernelsMatchAtEveryTailLength) {
       }
       EXPECT_LT(error_of(y[0], y[1]), 1e-6f) << "op " << op << " n " << n;
     }
+    std::vector<float> beta[2], g[2];
+    for (int i = 0; i < 2; ++i) {
+      beta[i] = g[i] = w;
+      (i == 0 ? fast : slow)
+          .delta_gates(beta[i].data(), g[i].data(), x.data(), z.data(), -1.3f, 0.4f, n);
+    }
+    EXPECT_LT(error_of(beta[0], beta[1]), 1e-6f) << n;
+    EXPECT_LT(error_of(g[0], g[1]), 1e-6f) << n;
     std::vector<float> a(z.size()), b(z.size());
     const float sum_a = fast.exp_shifted(a.data(), z.data(), n);
     const float sum_b = slow.exp_shifted(b.data(), z.data(), n);
@@ -89,6 +97,21 @@ TEST_P(Kernels, ExponentialsOfFarValuesVanish) {
   std::vector<float> y(x.size());
   fast.exp_shifted(y.data(), x.data(), static_cast<int64_t>(x.size()));
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], std::exp(x[i]), 2e-7f) << x[i];
+}
+
+// log(1 + e^x) keeps its digits where it is tiny and where it is x.
+TEST_P(Kernels, DeltaGatesAreExactAtBothEnds) {
+  std::vector<float> x;
+  for (float v = -80.0f; v <= 80.0f; v += 0.37f) x.push_back(v);
+  x.insert(x.end(), {0.0f, 19.999f, 20.0f, 20.001f, -1e4f, 1e4f});
+  const auto n = static_cast<int64_t>(x.size());
+  std::vector<float> beta(x.size()), g(x.size());
+  fast.delta_gates(beta.data(), g.data(), x.data(), x.data(), -1.0f, 0.0f, n);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i], softplus = v > 40 ? v : std::log1p(std::exp(v));
+    EXPECT_NEAR(g[i], -softplus, 5e-7 * softplus + 1e-37) << x[i];
+    EXPECT_NEAR(beta[i], 1 / (1 + std::exp(-v)), 3e-7) << x[i];
+  }
 }
 
 TEST_P(Kernels, StoredTypesRoundToNearestEven) {

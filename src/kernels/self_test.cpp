@@ -172,6 +172,12 @@ bool test_read_words(const KernelTable& fast, const KernelTable& slow, Data& d, 
   return fast.read_words(words, kLength) == slow.read_words(words, kLength);
 }
 
+bool test_delta_gates(const KernelTable& fast, const KernelTable& slow, Data& d, int) {
+  return same(fast, slow, d, 2 * kLength, [&](const KernelTable& k, float* y) {
+    k.delta_gates(y, y + kLength, d.a, d.b, -1.3f, 0.4f, kLength);
+  });
+}
+
 bool test_gated_delta(const KernelTable& fast, const KernelTable& slow, Data& d, int) {
   constexpr int64_t kState = kKeyDim * kColumns;
   return same(fast, slow, d, kState + kTokens * kColumns, [&](const KernelTable& k, float* y) {
@@ -246,6 +252,7 @@ std::vector<Check> plain_checks() {
       {"rotate_half", HEADGATE_ENTRY(rotate_half), test_rotate_half},
       {"quantize", HEADGATE_ENTRY(quantize), test_quantize},
       {"read_words", HEADGATE_ENTRY(read_words), test_read_words},
+      {"delta_gates", HEADGATE_ENTRY(delta_gates), test_delta_gates},
       {"gated_delta", HEADGATE_ENTRY(gated_delta), test_gated_delta},
   };
   constexpr std::array<const char*, kFloatFormats> kFormats = {"f32", "f16", "bf16"};

@@ -46,6 +46,8 @@ class CpuBackend final : public Backend {
                         const DeltaShape& shape, std::span<const RecurrentSpan> spans) override;
   void rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
             std::span<const RowSpan> spans) override;
+  void gated_delta_net(MutView o, const DeltaNetInputs& in, const DeltaNetParams& params,
+                       std::span<const RecurrentSpan> spans) override;
   void kv_store(View k, View v, const KvLayout& layout, std::span<const KvSpan> spans) override;
   void attention(MutView o, View q, int64_t heads, int64_t q_stride, float scale,
                  const KvLayout& layout, std::span<const KvSpan> spans) override;
@@ -57,6 +59,8 @@ class CpuBackend final : public Backend {
  private:
   struct MoePlan;
   struct AttentionOp;
+  struct DeltaNetOp;
+  class DeltaNetTask;
 
   // The query rows of `tokens` tokens of one span for one KV head, and the segments to visit.
   struct AttentionTask {
@@ -125,7 +129,8 @@ class CpuBackend final : public Backend {
   Scratch<ActivationBlock> codes_;
   std::vector<Scratch<float>> decoded_;  // by worker: one tile of weights as fp32
 
-  std::vector<Scratch<float>> delta_scratch_;  // by worker: a copy of a slice of state
+  std::vector<Scratch<float>> delta_scratch_;  // by worker: copies of slices of state and the like
+  Scratch<int32_t> delta_finished_;            // by sequence and key head: parts that are done
 
   Scratch<int32_t> moe_order_;  // pairs (token, choice) sorted by expert
   Scratch<int32_t> moe_place_;  // inverse of moe_order_

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cpu/delta_updates.h"
 #include "backend/cpu/for_rows.h"
 #include "base/error.h"
 
@@ -10,44 +11,16 @@ namespace {
 
 constexpr int64_t kConvChannels = 512;  // per task
 
-// The state columns a prefill task keeps in L1.
-int64_t slice_columns() { return cpu_info().l1d_bytes >= (40 << 10) ? kDeltaColumns : 32; }
-
-// Where the delta rule's part of an update row lies.
-struct UpdateLayout {
-  explicit UpdateLayout(const DeltaShape& s)
-      : k(s.conv_channels()),
-        v(k + s.key_heads * s.key_dim),
-        g(v + s.value_heads * s.value_dim),
-        beta(g + s.value_heads) {}
-  int64_t k, v, g, beta;
-};
-
-// The window of the last `width - 1` inputs moves over `rows` more of them.
-void push_window(float* window, int64_t stride, int64_t width, const float* rows,
-                 int64_t row_stride, int64_t count, int64_t channels) {
-  for (int64_t i = 0; i < width - 1; ++i) {
-    const int64_t from = i + count;  // in the window followed by the rows
-    const float* source =
-        from < width - 1 ? window + from * stride : rows + (from - (width - 1)) * row_stride;
-    if (source != window + i * stride)
-      std::memmove(window + i * stride, source, static_cast<size_t>(channels) * sizeof(float));
-  }
-}
-
 // Copies what the delta rule read of every deferred token into the update rows.
 void set_aside(const RecurrentSpan& span, const UpdateLayout& at, View k, View v, View beta,
                View g) {
-  const auto copy = [](float* to, const float* from, int64_t count) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-  };
   for (int64_t i = 0; i < span.rows.rows; ++i) {
     const int64_t row = span.rows.row + i;
     float* update = span.updates + i * span.update_stride;
-    copy(update + at.k, k.row(row), k.cols);
-    copy(update + at.v, v.row(row), v.cols);
-    copy(update + at.g, g.row(row), g.cols);
-    copy(update + at.beta, beta.row(row), beta.cols);
+    copy_floats(update + at.k, k.row(row), k.cols);
+    copy_floats(update + at.v, v.row(row), v.cols);
+    copy_floats(update + at.g, g.row(row), g.cols);
+    copy_floats(update + at.beta, beta.row(row), beta.cols);
   }
 }
 
@@ -140,7 +113,7 @@ void CpuBackend::gated_delta_rule(MutView o, View q, View k, View v, View beta, 
     HEADGATE_CHECK((span.fold == 0 && !span.defer) ||
                    (span.updates != nullptr && span.update_stride == shape.update_floats()));
   const int64_t repeat = heads / shape.key_heads;
-  const int64_t columns = slice_columns();
+  const int64_t columns = delta_slice_columns();
   const int64_t slices = (dv + columns - 1) / columns;
   const int64_t per_span = heads * slices;
   for (Scratch<float>& scratch : delta_scratch_) scratch.take(dk * columns);

@@ -9,8 +9,6 @@ namespace {
 
 bool same_shape(View a, View b) { return a.rows == b.rows && a.cols == b.cols; }
 
-float softplus(float x) { return x > 20.0f ? x : std::log1p(std::exp(x)); }
-
 }  // namespace
 
 void CpuBackend::add(MutView y, View x) {
@@ -63,13 +61,10 @@ void CpuBackend::delta_gates(MutView beta, MutView g, View b, View a,
   HEADGATE_CHECK(same_shape(beta, b) && same_shape(g, a) && same_shape(a, b));
   const auto heads = static_cast<size_t>(b.cols);
   HEADGATE_CHECK(neg_exp_a.size() == heads && dt_bias.size() == heads);
-  for_rows(b.rows, b.cols * 40, [&](int64_t r) {
-    const float* b_row = b.row(r);
-    const float* a_row = a.row(r);
-    for (size_t h = 0; h < heads; ++h) {
-      beta.row(r)[h] = 1.0f / (1.0f + std::exp(-b_row[h]));
-      g.row(r)[h] = neg_exp_a[h] * softplus(a_row[h] + dt_bias[h]);
-    }
+  for_rows(b.rows, b.cols * 20, [&](int64_t r) {
+    for (size_t h = 0; h < heads; ++h)
+      kernels_.delta_gates(beta.row(r) + h, g.row(r) + h, b.row(r) + h, a.row(r) + h, neg_exp_a[h],
+                           dt_bias[h], 1);
   });
 }
 

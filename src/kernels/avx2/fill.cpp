@@ -27,6 +27,7 @@ void fill(KernelTable& table) {
   table.panel_dot[kPanelQ80] = panel_dot_q80;
   table.panel_dot[kPanelQ40] = panel_dot_q40;
   table.read_words = read_words;
+  table.delta_gates = delta_gates;
   table.gated_delta = gated_delta;
   table.attention_block[kFloatF32] = attention_block_f32;
   table.attention_block[kFloatF16] = attention_block_f16;

@@ -7,6 +7,15 @@
 
 namespace headgate::scalar {
 
+void delta_gates(float* beta, float* g, const float* b, const float* a, float neg_exp_a,
+                 float dt_bias, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float x = a[i] + dt_bias;
+    beta[i] = 1.0f / (1.0f + expf(-b[i]));
+    g[i] = neg_exp_a * (x > 20.0f ? x : log1pf(expf(x)));
+  }
+}
+
 void gated_delta(const DeltaArgs& a) {
   float read[kDeltaColumns], written[kDeltaColumns];
   for (int64_t t = 0; t < a.tokens; ++t) {

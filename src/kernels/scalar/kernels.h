@@ -39,6 +39,8 @@ void panel_dot_q80(float* const* y, const ActivationBlock* const* x, int64_t tok
 void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                    const void* panels, int64_t count, int64_t blocks);
 uint64_t read_words(const uint64_t* words, int64_t n);
+void delta_gates(float* beta, float* g, const float* b, const float* a, float neg_exp_a,
+                 float dt_bias, int64_t n);
 void gated_delta(const DeltaArgs& args);
 void attention_block_f32(const AttentionArgs& args);
 void attention_block_f16(const AttentionArgs& args);

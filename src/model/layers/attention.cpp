@@ -15,9 +15,8 @@ void attention(Step& step, const AttentionWeights& w, int64_t layer, View x, Mut
   const MutView k = step.take(c.kv_heads * dim);
   const MutView v = step.take(c.kv_heads * dim);
   const MutView o = step.take(c.heads * dim);
-  b.linear(q, x, *w.query);
-  b.linear(k, x, *w.key);
-  b.linear(v, x, *w.value);
+  const LinearPart parts[] = {{q, w.query.get()}, {k, w.key.get()}, {v, w.value.get()}};
+  b.linear_group(parts, x);
 
   // Every head is a row of its own: [tokens * heads, head_dim].
   const MutView q_heads{q.data, step.tokens * c.heads, dim, query_stride};

@@ -24,27 +24,19 @@ void l2_norm_heads(Backend& b, MutView x, int64_t dim, float scale) {
   }
 }
 
-}  // namespace
-
-void gated_delta_net(Step& step, const GatedDeltaWeights& w, int64_t layer, View x, MutView y) {
+// The steps of the backend's fused op one by one, for a trace to hear what lies between.
+void traced_steps(Step& step, const DeltaNetParams& p, const DeltaNetInputs& in, MutView o,
+                  std::span<const RecurrentSpan> spans) {
   Backend& b = step.backend;
   const GatedDeltaConfig& c = step.config.delta;
   const DeltaShape& shape = c.shape;
   const ScratchScope scope(step.buffers.scratch);
-  const MutView inputs = step.take(c.conv_channels());  // q, k, v side by side
   const MutView mixed = step.take(c.conv_channels());
-  const MutView z = step.take(c.value_width());
   const MutView beta = step.take(shape.value_heads);
   const MutView g = step.take(shape.value_heads);
-  const MutView o = step.take(c.value_width());
-  b.linear(inputs, x, *w.qkv);
-  b.linear(z, x, *w.z);
-  b.linear(beta, x, *w.b);
-  b.linear(g, x, *w.a);
-  step.emit("qkv_preconv", inputs);
-
-  const std::span<const RecurrentSpan> spans = step.recurrent(layer);
-  b.causal_conv1d_silu(mixed, inputs, w.conv, c.conv_kernel, spans);
+  const MutView core = step.take(c.value_width());
+  step.emit("qkv_preconv", in.qkv);
+  b.causal_conv1d_silu(mixed, in.qkv, p.conv, p.kernel, spans);
   step.emit("conv_silu", mixed);
   const MutView q = mixed.columns(0, c.key_width());
   const MutView k = mixed.columns(c.key_width(), c.key_width());
@@ -52,20 +44,44 @@ void gated_delta_net(Step& step, const GatedDeltaWeights& w, int64_t layer, View
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_dim)));
   l2_norm_heads(b, q, shape.key_dim, scale);
   l2_norm_heads(b, k, shape.key_dim, 1.0f);
-  b.delta_gates(beta, g, beta, g, w.neg_exp_a, w.dt_bias);
+  b.delta_gates(beta, g, in.b, in.a, p.neg_exp_a, p.dt_bias);
   step.emit("q", q);
   step.emit("k", k);
   step.emit("v", v);
-  step.emit("z", z);
+  step.emit("z", in.z);
   step.emit("beta", beta);
   step.emit("g", g);
-
-  b.gated_delta_rule(o, q, k, v, beta, g, shape, spans);
-  step.emit("core", o);
+  b.gated_delta_rule(core, q, k, v, beta, g, shape, spans);
+  step.emit("core", core);
   const int64_t rows = step.tokens * shape.value_heads;  // every head normed on its own
-  const MutView o_heads{o.data, rows, shape.value_dim};
-  const View z_heads{z.data, rows, shape.value_dim};
-  b.gated_rms_norm(o_heads, o_heads, z_heads, w.norm, step.config.norm_eps);
+  b.gated_rms_norm({o.data, rows, shape.value_dim}, {core.data, rows, shape.value_dim},
+                   {in.z.data, rows, shape.value_dim}, p.norm, p.eps);
+}
+
+}  // namespace
+
+void gated_delta_net(Step& step, const GatedDeltaWeights& w, int64_t layer, View x, MutView y) {
+  Backend& b = step.backend;
+  const GatedDeltaConfig& c = step.config.delta;
+  const ScratchScope scope(step.buffers.scratch);
+  const MutView qkv = step.take(c.conv_channels());  // side by side
+  const MutView z = step.take(c.value_width());
+  const MutView beta = step.take(c.shape.value_heads);
+  const MutView decay = step.take(c.shape.value_heads);
+  const MutView o = step.take(c.value_width());
+  const LinearPart parts[] = {
+      {qkv, w.qkv.get()}, {z, w.z.get()}, {beta, w.b.get()}, {decay, w.a.get()}};
+  b.linear_group(parts, x);
+
+  const DeltaNetParams params{c.shape,   w.conv, c.conv_kernel,       w.neg_exp_a,
+                              w.dt_bias, w.norm, step.config.norm_eps};
+  const DeltaNetInputs in{qkv, z, beta, decay};
+  const std::span<const RecurrentSpan> spans = step.recurrent(layer);
+  if (step.trace != nullptr) {
+    traced_steps(step, params, in, o, spans);
+  } else {
+    b.gated_delta_net(o, in, params, spans);
+  }
   step.emit("normed", o);
   b.linear(y, o, *w.out);
 }
