@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/kv_layout.h"
 #include "tensor/dtype.h"
 #include "tensor/view.h"
 
@@ -81,15 +82,6 @@ struct RecurrentSpan {
   int64_t update_stride = 0;  // floats from row to row
   int64_t fold = 0;           // rows of `updates`, set aside by the step before, to fold in first
   bool defer = false;         // set this step's tokens aside
-};
-
-// How keys and values lie in a page: K [kv_heads, page_tokens, head_dim], then V in the same shape.
-struct KvLayout {
-  DType dtype = DType::kBF16;  // kF32, kF16 or kBF16
-  int64_t kv_heads = 0;
-  int64_t head_dim = 0;
-  int64_t page_tokens = 256;
-  int64_t page_bytes() const { return 2 * kv_heads * page_tokens * row_bytes(dtype, head_dim); }
 };
 
 // The pages of one sequence in one layer; token t lies in pages[t / page_tokens].

@@ -3,10 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
+#include "backend/cpu/huge_buffer.h"
 #include "base/error.h"
 
 namespace headgate {
@@ -15,7 +15,8 @@ enum class PageId : int32_t {};  // a KV page of all attention layers
 enum class SlotId : int32_t {};  // the recurrent states of all recurrent layers
 
 // Buffers come back to the pool when their last reference is dropped, and keep their memory for the
-// next taker until trim(). New memory is zero; reused memory holds what was last written.
+// next taker until trim(). Memory is 64-byte aligned, in huge pages where it is large; new memory
+// is zero, reused memory holds what was last written.
 template <typename Id>
 class FramePool {
  public:
@@ -35,7 +36,7 @@ class FramePool {
         frames_.emplace_back();
       }
       Frame& fresh = frame(empty_.back());
-      fresh.memory = std::make_unique<std::byte[]>(static_cast<size_t>(frame_bytes_));
+      fresh.memory = HugeBuffer(frame_bytes_);
       ++resident_;
       kept_.push_back(empty_.back());
       empty_.pop_back();
@@ -60,12 +61,12 @@ class FramePool {
   }
 
   bool is_shared(Id id) const { return frame(id).references > 1; }
-  std::byte* data(Id id) const { return frame(id).memory.get(); }
+  std::byte* data(Id id) const { return frame(id).memory.data(); }
 
   // Gives the memory of unused frames back to the system.
   void trim() {
     for (const Id id : kept_) {
-      frame(id).memory.reset();
+      frame(id).memory = HugeBuffer();
       --resident_;
       empty_.push_back(id);
     }
@@ -74,7 +75,7 @@ class FramePool {
 
  private:
   struct Frame {
-    std::unique_ptr<std::byte[]> memory;
+    HugeBuffer memory;
     int32_t references = 0;
   };
   Frame& frame(Id id) { return frames_[static_cast<size_t>(id)]; }

@@ -100,6 +100,7 @@ class SequenceState {
 // Owns pages and slots of many sequences under one byte budget.
 class StatePool {
  public:
+  // Throws kUnsupported for a KV type or head size that no page can hold.
   StatePool(const StateShape& shape, int64_t budget_bytes);
   ~StatePool();
   StatePool(const StatePool&) = delete;

@@ -5,7 +5,9 @@
 
 namespace headgate {
 
-int64_t StateShape::page_bytes() const { return attention_layers * kv.page_bytes(); }
+int64_t StateShape::page_bytes() const {
+  return attention_layers == 0 ? 0 : attention_layers * kv.page_bytes();
+}
 
 int64_t StateShape::slot_floats() const {
   return conv_floats + delta_floats + deferred_rows * deferred_floats;
@@ -21,6 +23,7 @@ StatePoolData::StatePoolData(const StateShape& state_shape, int64_t budget)
       pages(state_shape.page_bytes()),
       slots(state_shape.recurrent_bytes()) {
   HEADGATE_CHECK(shape.attention_layers == 0 || shape.kv.page_tokens > 0);
+  if (shape.attention_layers > 0) shape.kv.check();
 }
 
 bool StatePoolData::has_room(int64_t page_count, int64_t slot_count) const {

@@ -53,7 +53,7 @@ void add_inspect(CommandLine& line) {
   command.group("")
       .option("-c,--ctx", options->model.context,
               "Tokens of context to estimate memory for; 0: all that the model was made for")
-      .choice("--kv-type", options->model.kv_type, {"auto", "f32", "f16", "bf16"},
+      .choice("--kv-type", options->model.kv_type, {"auto", "f32", "f16", "bf16", "int8", "q4"},
               "Type of cached keys and values")
       .flag("--tensors", options->tensors, "List every tensor")
       .flag("--metadata", options->metadata, "List the GGUF keys or the contents of config.json")

@@ -121,7 +121,7 @@ std::string groups_text(const std::vector<SizeGroup>& groups) {
 std::string memory_text(const InspectReport& r) {
   TextTable table;
   table.row({"weights as stored", format_bytes(static_cast<double>(r.weight_bytes))});
-  table.row({fmt::format("keys and values ({}, {} a token)", dtype_name(r.kv_dtype),
+  table.row({fmt::format("keys and values ({}, {} a token)", kv_type_name(r.kv_dtype),
                          format_binary_bytes(static_cast<double>(r.state.kv_bytes_per_token))),
              format_bytes(static_cast<double>(r.state.kv_bytes))});
   if (r.state.delta_bytes > 0)
@@ -228,7 +228,7 @@ json::object inspect_json(const InspectReport& r) {
           {"by_type", groups_json(r.by_type)},
           {"memory", json::object{{"context", r.context},
                                   {"weight_bytes", r.weight_bytes},
-                                  {"kv_type", std::string(dtype_name(r.kv_dtype))},
+                                  {"kv_type", std::string(kv_type_name(r.kv_dtype))},
                                   {"kv_bytes_per_token", r.state.kv_bytes_per_token},
                                   {"kv_bytes", r.state.kv_bytes},
                                   {"recurrent_state_bytes", r.state.delta_bytes},

@@ -8,9 +8,8 @@ KernelTable kernels_for(Isa isa) {
   scalar::fill(table);
 #if defined(HEADGATE_X86_KERNELS)
   if (isa >= Isa::kAvx2) avx2::fill(table);
-  // Levels above avx512 have no kernels of their own: fp32 sums of exact products leave nothing for
-  // bf16 dot products to do.
   if (isa >= Isa::kAvx512) avx512::fill(table);
+  if (isa >= Isa::kAvx512Bf16) avx512bf16::fill(table);
 #else
   static_cast<void>(isa);
 #endif

@@ -18,5 +18,8 @@ void fill(KernelTable& table);  // replaces entries
 namespace avx512 {
 void fill(KernelTable& table);
 }
+namespace avx512bf16 {
+void fill(KernelTable& table);
+}
 
 }  // namespace headgate

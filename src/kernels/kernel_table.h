@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernels/kv_tile.h"
 #include "kernels/panel.h"
 
 namespace headgate {
@@ -10,11 +11,16 @@ namespace headgate {
 // Types of stored rows that kernels read directly.
 enum FloatFormat { kFloatF32, kFloatF16, kFloatBF16, kFloatFormats };
 
-constexpr int64_t kTileRows = 16;         // most weight rows per call of dot_rows
-constexpr int64_t kDeltaColumns = 64;     // most value columns per call of gated_delta
-constexpr int64_t kMaxConvWidth = 16;     // widest convolution
-constexpr int64_t kAttentionRows = 8;     // most query rows per call of attention_block
-constexpr int64_t kAttentionTokens = 64;  // most cached tokens per call of attention_block
+constexpr int64_t kTileRows = 16;        // most weight rows per call of dot_rows
+constexpr int64_t kDeltaColumns = 64;    // most value columns per call of gated_delta
+constexpr int64_t kMaxConvWidth = 16;    // widest convolution
+constexpr int64_t kAttentionRows = 32;   // most query rows per call of attention
+constexpr float kQueryCodes = 16256.0f;  // largest code of a query of an int8 cache: 127 * 128
+// What attention needs besides its arguments: scores and weights of kAttentionRows.
+constexpr int64_t kAttentionScratchBytes = kAttentionRows * kKvSegment * 8;
+
+// Bytes of a query that pack_query has prepared; a multiple of 64.
+static constexpr int64_t packed_query_bytes(int64_t dims) { return 64 + 4 * dims; }
 
 // Columns of one value head of one sequence, over consecutive tokens.
 struct DeltaArgs {
@@ -33,20 +39,35 @@ struct DeltaArgs {
   int64_t tokens, key_dim, columns;
 };
 
-// Query rows against consecutive cached tokens of one KV head.
+// Query rows against the cached tokens of one segment of one KV head; layout in kv_tile.h.
 struct AttentionArgs {
-  const float* const* q;   // [rows] pointers to head_dim floats
-  int64_t rows;            // 1..kAttentionRows
-  const void* keys;        // [tokens, head_dim] stored
-  const void* values;      // [tokens, head_dim] stored
-  int64_t tokens;          // 1..kAttentionTokens
-  const int64_t* visible;  // [rows] tokens each row may see, 0..tokens
-  int64_t head_dim;
-  float scale;
-  bool stream;        // the tokens are probably not in a cache yet
-  float* max;         // [rows] running maximum of the scores, -inf at first
-  float* sum;         // [rows] running sum of exp(score - max)
-  float* const* out;  // [rows] running sums of exp(score - max) * value
+  const void* queries;       // [rows] of packed_query_bytes(dims), 64-byte aligned
+  int64_t rows;              // 1..kAttentionRows
+  const int32_t* visible;    // [rows] tokens each row may see, 0..tokens
+  int64_t tokens;            // 1..kKvSegment
+  int64_t dims;              // of the head, padded
+  const void* keys;          // tile of the first token
+  int64_t key_stride;        // bytes between key tiles
+  const float* key_scales;   // int8: [tokens]
+  const void* values;        // tile of the first 16 dims, at the first token
+  int64_t value_stride;      // bytes between value tiles
+  const void* value_scales;  // int8: fp32 [tokens]; 4-bit: fp16 [dims / 32][tokens]
+  int64_t scale_stride;      // 4-bit: bytes between groups of value_scales
+  bool stream;               // the tokens are probably not in a cache yet
+  const void* next;          // keys that will be read after these; null when unknown
+  void* scratch;             // kAttentionScratchBytes, 64-byte aligned
+  float* max;                // [rows] largest score, -inf for a row that sees nothing
+  float* sum;                // [rows] sum of 2^(score - max)
+  float* out;                // [rows, dims] sums of 2^(score - max) * value, 64-byte aligned
+};
+
+// The two belong together: a level packs queries as its kernel reads them.
+struct AttentionKernel {
+  // dst = q * scale [dims], zeros behind the first n. Callers put log2(e) into the scale: scores
+  // are exponents of 2.
+  void (*pack_query)(void* dst, const float* q, int64_t n, int64_t dims, float scale);
+  // Softmax sums of rows over one segment. A row's results depend on its visible tokens alone.
+  void (*run)(const AttentionArgs& args);
 };
 
 // All arrays are unaligned unless stated, of any length n >= 0, and rows never influence each
@@ -103,8 +124,7 @@ struct KernelTable {
   // The gated delta rule, token after token: S *= exp(g); n = beta (v - S^T k); S += k n^T;
   // o = S^T q.
   void (*gated_delta)(const DeltaArgs& args);
-  // One step of online softmax over a block of the cache.
-  void (*attention_block[kFloatFormats])(const AttentionArgs& args);
+  AttentionKernel attention[kKvFormats];
 };
 
 }  // namespace headgate

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "kernels/dispatch.h"
@@ -36,6 +37,9 @@ struct Data {
   alignas(64) float a[kFloats], b[kFloats], c[kFloats];
   alignas(64) float got[2][kFloats];
   alignas(64) uint16_t stored[kFloats];
+  alignas(64) std::byte head[2 * 64 * kHeadDim * 4];  // of a KV cache, 64 tokens
+  alignas(64) std::byte queries[kTokens * packed_query_bytes(kHeadDim)];
+  alignas(64) std::byte scratch[kAttentionScratchBytes];
   ActivationBlock codes[kTokens];
 };
 
@@ -47,14 +51,14 @@ void fill_inputs(Data& d) {
   }
 }
 
-bool close(const float* got, const float* want, int64_t n) {
+bool close(const float* got, const float* want, int64_t n, float tolerance = kTolerance) {
   float error = 0, largest = 1e-30f;
   for (int64_t i = 0; i < n; ++i) {
     if (!std::isfinite(got[i])) return false;
     error = std::max(error, std::fabs(got[i] - want[i]));
     largest = std::max(largest, std::fabs(want[i]));
   }
-  return error <= kTolerance * largest;
+  return error <= tolerance * largest;
 }
 
 // Runs an operation with both tables on results that start alike; n floats must agree.
@@ -205,26 +209,48 @@ bool test_gated_delta(const KernelTable& fast, const KernelTable& slow, Data& d,
   });
 }
 
+// Tolerates what bf16 dot products round off queries and weights.
+constexpr float kRoundedTolerance = 2e-2f;
+
 bool test_attention(const KernelTable& fast, const KernelTable& slow, Data& d, int format) {
-  slow.store[format](d.stored, d.b, kCached * kHeadDim);
-  return same(fast, slow, d, kTokens * (kHeadDim + 2), [&](const KernelTable& k, float* y) {
-    const float* q[kTokens];
-    float* out[kTokens];
-    int64_t visible[kTokens];
-    for (int64_t r = 0; r < kTokens; ++r) {
-      q[r] = d.a + r * kHeadDim;
-      out[r] = y + r * kHeadDim;
-      visible[r] = kCached - 2 * r;
-    }
-    std::fill_n(y, kTokens * kHeadDim, 0.0f);
-    float* max = y + kTokens * kHeadDim;
-    float* sum = max + kTokens;
-    std::fill_n(max, kTokens, -INFINITY);
-    std::fill_n(sum, kTokens, 0.0f);
-    const AttentionArgs args = {q,        kTokens, d.stored, d.stored, kCached, visible,
-                                kHeadDim, 0.05f,   false,    max,      sum,     out};
-    k.attention_block[format](args);
-  });
+  const auto kv = static_cast<KvFormat>(format);
+  const KvPlane plane = kv_plane(kv, kHeadDim, kCached);
+  HEADGATE_CHECK(plane.bytes <= static_cast<int64_t>(sizeof d.head));
+  for (int64_t t = 0; t < kCached; ++t)
+    kv_store_token(kv, plane, d.head, t, d.b + t * kHeadDim, d.c + t * kHeadDim, kHeadDim);
+  const int32_t visible[kTokens] = {kCached, kCached - 2, kCached - 4, 1, 0};
+  float* const results[2] = {d.got[0], d.got[1]};
+  for (int i = 0; i < 2; ++i) {
+    const AttentionKernel& kernel = (i == 0 ? fast : slow).attention[kv];
+    for (int64_t r = 0; r < kTokens; ++r)
+      kernel.pack_query(d.queries + r * packed_query_bytes(plane.dims), d.a + r * kHeadDim,
+                        kHeadDim, plane.dims, 0.05f);
+    float* out = results[i];
+    AttentionArgs args = {};
+    args.queries = d.queries;
+    args.rows = kTokens;
+    args.visible = visible;
+    args.tokens = kCached;
+    args.dims = plane.dims;
+    args.keys = d.head;
+    args.key_stride = plane.key_tile;
+    args.key_scales = reinterpret_cast<const float*>(d.head + plane.key_scales);
+    args.values = d.head + plane.values;
+    args.value_stride = plane.value_tile;
+    args.value_scales = d.head + plane.value_scales;
+    args.scale_stride = plane.tokens * 2;
+    args.scratch = d.scratch;
+    args.out = out;
+    args.sum = out + kTokens * plane.dims;
+    args.max = args.sum + kTokens;
+    kernel.run(args);
+    if (args.sum[kTokens - 1] != 0 || args.max[kTokens - 1] != -INFINITY) return false;
+    args.max[kTokens - 1] = 0;
+  }
+  return close(d.got[0], d.got[1], kTokens * (plane.dims + 2),
+               kv == kKvBF16   ? kRoundedTolerance
+               : kKvInt8 <= kv ? 1e-3f
+                               : kTolerance);
 }
 
 struct Check {
@@ -234,6 +260,7 @@ struct Check {
   int index = 0;
   // Panels to put into the data first.
   const std::byte* panels = nullptr;
+  size_t bytes = sizeof(void*);  // of the entry
 };
 
 #define HEADGATE_ENTRY(entry) offsetof(KernelTable, entry)
@@ -261,8 +288,13 @@ std::vector<Check> plain_checks() {
     const std::string suffix = std::string("[") + kFormats[static_cast<size_t>(f)] + "]";
     checks.push_back({"dot_rows" + suffix, HEADGATE_ENTRY(dot_rows) + step, test_dot_rows, f});
     checks.push_back({"store" + suffix, HEADGATE_ENTRY(store) + step, test_store, f});
-    checks.push_back(
-        {"attention_block" + suffix, HEADGATE_ENTRY(attention_block) + step, test_attention, f});
+  }
+  constexpr std::array<const char*, kKvFormats> kTypes = {"f32", "f16", "bf16", "int8", "q4"};
+  for (int f = 0; f < kKvFormats; ++f) {
+    const size_t step = static_cast<size_t>(f) * sizeof(AttentionKernel);
+    checks.push_back({std::string("attention[") + kTypes[static_cast<size_t>(f)] + "]",
+                      HEADGATE_ENTRY(attention) + step, test_attention, f, nullptr,
+                      sizeof(AttentionKernel)});
   }
   return checks;
 }
@@ -342,14 +374,14 @@ Outcome run_guarded(const Check& check, const KernelTable& fast, const KernelTab
   return agrees ? Outcome::kPassed : Outcome::kWrong;
 }
 
-void copy_entry(KernelTable& to, const KernelTable& from, size_t offset) {
-  std::memcpy(reinterpret_cast<char*>(&to) + offset, reinterpret_cast<const char*>(&from) + offset,
-              sizeof(void*));
+void copy_entry(KernelTable& to, const KernelTable& from, const Check& check) {
+  std::memcpy(reinterpret_cast<char*>(&to) + check.offset,
+              reinterpret_cast<const char*>(&from) + check.offset, check.bytes);
 }
 
-bool same_entry(const KernelTable& a, const KernelTable& b, size_t offset) {
-  return std::memcmp(reinterpret_cast<const char*>(&a) + offset,
-                     reinterpret_cast<const char*>(&b) + offset, sizeof(void*)) == 0;
+bool same_entry(const KernelTable& a, const KernelTable& b, const Check& check) {
+  return std::memcmp(reinterpret_cast<const char*>(&a) + check.offset,
+                     reinterpret_cast<const char*>(&b) + check.offset, check.bytes) == 0;
 }
 
 void check_entry(const Check& check, std::span<const KernelLevel> levels, Data& data,
@@ -358,11 +390,11 @@ void check_entry(const Check& check, std::span<const KernelLevel> levels, Data& 
   KernelFallback fallback{check.name, levels.back().isa, levels.back().isa, false};
   bool failed = false;
   for (size_t level = levels.size() - 1;; --level) {
-    copy_entry(out.table, levels[level].table, check.offset);
+    copy_entry(out.table, levels[level].table, check);
     fallback.to = levels[level].isa;
-    if (same_entry(out.table, reference, check.offset)) break;
+    if (same_entry(out.table, reference, check)) break;
     // Levels that add nothing share the entry of the one below: name the lowest that has it.
-    if (same_entry(out.table, levels[level - 1].table, check.offset)) continue;
+    if (same_entry(out.table, levels[level - 1].table, check)) continue;
     if (check.panels != nullptr) std::copy_n(check.panels, kPanelBytes, data.panels);
     const Outcome outcome = run_guarded(check, out.table, reference, data);
     if (outcome == Outcome::kPassed) break;

@@ -90,6 +90,8 @@ TEST(ModelConfig, CountsThe80BModel) {
   const StateSize state = state_size(c, DType::kBF16, 262144);
   EXPECT_EQ(state.kv_bytes_per_token, 24 << 10);
   EXPECT_EQ(state.kv_bytes, int64_t{6} << 30);
+  EXPECT_EQ(state_size(c, DType::kI8, 1).kv_bytes, 12 * 2 * 2 * (256 + 4));
+  EXPECT_EQ(state_size(c, DType::kQ4_0, 1).kv_bytes, 12 * 2 * 2 * (128 + 16));
   EXPECT_EQ(state.delta_bytes, 75'497'472);
   EXPECT_EQ(state.conv_bytes, 36 * 24'576 * 4);
 }

@@ -1,4 +1,5 @@
 // Counting parameters and state of a configuration.
+#include "backend/kv_layout.h"
 #include "model/config.h"
 
 namespace headgate {
@@ -82,8 +83,8 @@ ModelSize model_size(const ModelConfig& c) {
 StateSize state_size(const ModelConfig& c, DType kv_dtype, int64_t context) {
   const ModelSize size = model_size(c);
   StateSize s;
-  s.kv_bytes_per_token =
-      c.attention_layers() * 2 * c.attention.kv_heads * row_bytes(kv_dtype, c.attention.head_dim);
+  const KvLayout page{kv_dtype, c.attention.kv_heads, c.attention.head_dim};
+  s.kv_bytes_per_token = c.attention_layers() * page.page_bytes() / page.page_tokens;
   s.kv_bytes = s.kv_bytes_per_token * context;
   s.delta_bytes = size.delta_values * static_cast<int64_t>(sizeof(float));
   s.conv_bytes = size.conv_values * static_cast<int64_t>(sizeof(float));

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "kernels/self_test.h"
 
@@ -35,6 +37,10 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
       kernels_(checked_kernels(isa).table),
       weight_options_{options.pack, options.exact_activations},
       pool_(ThreadPoolOptions{options.threads, options.pin, nullptr}) {
+  // bf16 dot products round queries and weights; fp32 products do not.
+  if (options.exact_activations)
+    kernels_.attention[kKvBF16] =
+        checked_kernels(std::min(isa, Isa::kAvx512)).table.attention[kKvBF16];
   const auto threads = static_cast<size_t>(pool_.threads());
   decoded_.resize(threads);
   moe_up_.resize(threads);
@@ -45,11 +51,10 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
 
 std::string CpuBackend::description() const {
   const size_t replaced = checked_kernels(isa_).fallbacks.size();
-  return fmt::format("cpu, {}, {} threads{}{}{}", isa_name(isa_), pool_.threads(),
-                     pool_.pinned() ? ", pinned" : "",
-                     weight_options_.exact ? ", exact activations" : "",
-                     replaced > 0 ? fmt::format(", {} kernels replaced by slower ones", replaced)
-                                  : std::string());
+  return fmt::format(
+      "cpu, {}, {} threads{}{}{}", isa_name(isa_), pool_.threads(),
+      pool_.pinned() ? ", pinned" : "", weight_options_.exact ? ", exact activations" : "",
+      replaced > 0 ? fmt::format(", {} kernels replaced by slower ones", replaced) : std::string());
 }
 
 std::unique_ptr<Matrix> CpuBackend::make_matrix(const MatrixSource& source) {

@@ -59,14 +59,24 @@ class CpuBackend final : public Backend {
  private:
   struct MoePlan;
   struct AttentionOp;
+  struct AttentionMemory;
   struct DeltaNetOp;
   class DeltaNetTask;
 
-  // The query rows of `tokens` tokens of one span for one KV head, and the segments to visit.
+  // The query rows of `tokens` tokens of one span for one KV head.
   struct AttentionTask {
     const KvSpan* span;
-    int64_t kv_head, first_token, tokens, first_segment, segments;
-    float* part;  // where the sums of a single segment go; null: all segments, write the output
+    int64_t kv_head, first_token, tokens;
+    int64_t segments;  // of the context up to the last token
+    // One run of segments, whose sums go to `part`, `offset` floats into attention_parts_; without
+    // a part, all runs.
+    int64_t run, offset;
+    float* part;
+  };
+  // Tokens [first, first + tokens) of a span, of one 32-token step of a page.
+  struct KvTask {
+    const KvSpan* span;
+    int64_t first, tokens;
   };
 
   // Rows [row, row + rows) of the sorted order times tiles [tile, tile + tiles) of one expert.
@@ -105,14 +115,17 @@ class CpuBackend final : public Backend {
                     const CpuExperts& stack);
 
   int64_t plan_attention(const AttentionOp& op, std::span<const KvSpan> spans);
-  void attend_rows(const AttentionOp& op, const AttentionTask& task, int worker);
-  void attend_segment(const AttentionOp& op, const AttentionTask& task, int64_t segment,
-                      float* memory);
-  void merge_segment(float& max, float& sum, float* out, float* memory, int64_t rows, int64_t row,
-                     int64_t head_dim) const;
-  void merge_tasks(const AttentionOp& op, const AttentionTask& first, int worker);
+  AttentionMemory attention_memory(const AttentionOp& op, int worker);
+  static void pack_queries(const AttentionOp& op, const AttentionTask& task, std::byte* to);
+  static void attend_segment(const AttentionOp& op, const AttentionTask& task, int64_t segment,
+                             const AttentionMemory& memory, float* to);
+  void attend_run(const AttentionOp& op, const AttentionTask& task, int64_t run,
+                  const AttentionMemory& memory, float* to);
+  void attend(const AttentionOp& op, const AttentionTask& task, int worker);
+  void merge_row(float* total, float* part, int64_t rows, int64_t row, int64_t dims) const;
+  void merge_runs(const AttentionOp& op, const AttentionTask& first, int64_t row);
   static void finish_row(const AttentionOp& op, const AttentionTask& task, int64_t row,
-                         const float* out, float sum);
+                         float* sums);
 
   Isa isa_;
   KernelTable kernels_;
@@ -143,9 +156,10 @@ class CpuBackend final : public Backend {
   Scratch<const float*> moe_rows_;
   Scratch<const ActivationBlock*> moe_codes_;
 
+  std::vector<KvTask> kv_tasks_;
   std::vector<AttentionTask> attention_tasks_;
-  std::vector<int64_t> attention_merges_;          // tasks of a first segment
-  Scratch<float> attention_parts_;                 // sums of split segments
+  std::vector<int64_t> attention_merges_;          // tasks of a first run
+  Scratch<float> attention_parts_;                 // sums of split contexts
   std::vector<Scratch<float>> attention_scratch_;  // by worker
   std::vector<Scratch<float>> row_scratch_;        // by worker: a few numbers per row
 };

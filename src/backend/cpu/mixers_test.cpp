@@ -1,6 +1,7 @@
 // The stateful mixers, attention and gated delta rule, against plain computations, however the
 // tokens are cut into calls.
 #include "backend/cpu/test_support.h"
+#include "base/error.h"
 
 namespace headgate {
 namespace {
@@ -167,58 +168,114 @@ Cache make_cache(DType type, int64_t kv_heads, int64_t head_dim, int64_t page_to
   return c;
 }
 
-TEST_P(Mixers, AttentionMatchesSoftmaxOverAllEarlierTokens) {
-  const auto backend = backend_of(GetParam());
-  struct Case {
-    DType type;
-    int64_t heads, kv_heads, head_dim, page, tokens;
-  };
-  for (const Case& c : {Case{DType::kF32, 4, 2, 24, 16, 70}, Case{DType::kBF16, 8, 1, 32, 256, 530},
-                        Case{DType::kF16, 3, 3, 20, 100, 330}, Case{DType::kBF16, 10, 2, 33, 7, 90},
-                        Case{DType::kF32, 16, 2, 256, 64, 90}}) {
-    Cache cache = make_cache(c.type, c.kv_heads, c.head_dim, c.page, c.tokens);
-    const int64_t kv = c.kv_heads * c.head_dim, q_stride = c.head_dim + 5;
-    std::vector<float> k = random_floats(c.tokens * kv, 1), v = random_floats(c.tokens * kv, 2);
-    stored_floats(k, c.type);
-    stored_floats(v, c.type);
-    const std::vector<float> q = random_floats(c.tokens * c.heads * q_stride, 3);
-    const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-    std::vector<float> want(static_cast<size_t>(c.tokens * c.heads * c.head_dim));
+struct AttentionCase {
+  DType type;
+  int64_t heads, kv_heads, head_dim, page, tokens;
+  int64_t q_stride() const { return head_dim + 5; }
+  float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+};
+
+// Softmax over earlier tokens in double precision, of the keys and values that the cache holds.
+std::vector<float> plain_attention(const AttentionCase& c, const Cache& cache,
+                                   const std::vector<float>& q) {
+  const auto dim = static_cast<size_t>(c.head_dim);
+  std::vector<float> want(static_cast<size_t>(c.tokens * c.heads * c.head_dim));
+  for (int64_t kh = 0; kh < c.kv_heads; ++kh) {
+    std::vector<std::vector<float>> k, v;
     for (int64_t t = 0; t < c.tokens; ++t) {
-      for (int64_t h = 0; h < c.heads; ++h) {
-        const int64_t kh = h / (c.heads / c.kv_heads);
-        std::vector<double> p(static_cast<size_t>(t + 1));
-        double max = -1e300, sum = 0;
-        for (int64_t s = 0; s <= t; ++s) {
-          double dot = 0;
-          for (int64_t i = 0; i < c.head_dim; ++i)
-            dot += static_cast<double>(q[t * c.heads * q_stride + h * q_stride + i]) *
-                   k[s * kv + kh * c.head_dim + i];
-          p[s] = dot * scale;
-          max = std::max(max, p[s]);
-        }
-        for (double& x : p) sum += x = std::exp(x - max);
-        for (int64_t i = 0; i < c.head_dim; ++i) {
-          double out = 0;
-          for (int64_t s = 0; s <= t; ++s) out += p[s] / sum * v[s * kv + kh * c.head_dim + i];
-          want[(t * c.heads + h) * c.head_dim + i] = static_cast<float>(out);
-        }
-      }
+      k.emplace_back(dim);
+      v.emplace_back(dim);
+      cache.layout.read(cache.pages[static_cast<size_t>(t / c.page)], kh, t % c.page, k.back(),
+                        v.back());
     }
+    const int64_t group = c.heads / c.kv_heads;
+    for (int64_t i = 0; i < c.tokens * group; ++i) {
+      const int64_t t = i / group, h = kh * group + i % group;
+      const float* query = q.data() + t * c.heads * c.q_stride() + h * c.q_stride();
+      std::vector<double> p, out(dim);
+      for (int64_t s = 0; s <= t; ++s) {
+        double dot = 0;
+        for (size_t d = 0; d < dim; ++d) dot += static_cast<double>(query[d]) * k[s][d];
+        p.push_back(dot * c.scale());
+      }
+      const double max = *std::max_element(p.begin(), p.end());
+      double sum = 0;
+      for (double& x : p) sum += x = std::exp(x - max);
+      for (int64_t s = 0; s <= t; ++s) {
+        for (size_t d = 0; d < dim; ++d) out[d] += p[s] / sum * v[s][d];
+      }
+      for (size_t d = 0; d < dim; ++d)
+        want[(t * c.heads + h) * c.head_dim + d] = static_cast<float>(out[d]);
+    }
+  }
+  return want;
+}
+
+// What queries and weights lose on the way, relative to the largest output.
+float attention_bound(DType type, Isa isa) {
+  if (type == DType::kI8) return 1e-3f;
+  if (type == DType::kQ4_0) return 2e-2f;
+  return type == DType::kBF16 && isa >= Isa::kAvx512Bf16 ? 1e-2f : 3e-6f;
+}
+
+TEST_P(Mixers, AttentionMatchesSoftmaxOverAllEarlierTokens) {
+  for (const AttentionCase& c : {AttentionCase{DType::kF32, 4, 2, 24, 16, 70},
+                                 AttentionCase{DType::kBF16, 8, 1, 32, 256, 290},
+                                 AttentionCase{DType::kF16, 3, 3, 20, 100, 130},
+                                 AttentionCase{DType::kBF16, 10, 2, 33, 7, 90},
+                                 AttentionCase{DType::kF32, 16, 2, 256, 64, 90},
+                                 AttentionCase{DType::kI8, 16, 1, 32, 256, 270},
+                                 AttentionCase{DType::kQ4_0, 6, 2, 32, 512, 270},
+                                 AttentionCase{DType::kI8, 2, 2, 40, 300, 310},
+                                 AttentionCase{DType::kQ4_0, 1, 1, 72, 33, 80}}) {
+    const int64_t kv = c.kv_heads * c.head_dim;
+    const std::vector<float> k = random_floats(c.tokens * kv, 1);
+    const std::vector<float> v = random_floats(c.tokens * kv, 2);
+    const std::vector<float> q = random_floats(c.tokens * c.heads * c.q_stride(), 3);
+    std::vector<float> want, first;
     for (const int64_t cut : {c.tokens, int64_t{1}, int64_t{3}, int64_t{41}}) {
+      // The number of threads changes the split, never the bits.
+      const auto backend = backend_of(GetParam(), cut == 3 ? 3 : 1);
       Cache fresh = make_cache(c.type, c.kv_heads, c.head_dim, c.page, c.tokens);
-      std::vector<float> got(want.size());
+      std::vector<float> got(static_cast<size_t>(c.tokens * c.heads * c.head_dim));
       for (int64_t at = 0; at < c.tokens; at += cut) {
         KvSpan span;
         span.rows = {at, std::min(cut, c.tokens - at), at};
         span.pages = fresh.pages;
         backend->kv_store(view_of(k, c.tokens), view_of(v, c.tokens), fresh.layout, {&span, 1});
-        backend->attention(view_of(got, c.tokens), view_of(q, c.tokens), c.heads, q_stride, scale,
-                           fresh.layout, {&span, 1});
+        backend->attention(view_of(got, c.tokens), view_of(q, c.tokens), c.heads, c.q_stride(),
+                           c.scale(), fresh.layout, {&span, 1});
       }
-      EXPECT_LT(error_of(got, want), 3e-6f) << dtype_name(c.type) << " " << cut;
+      if (want.empty()) want = plain_attention(c, fresh, q);
+      EXPECT_LT(error_of(got, want), attention_bound(c.type, GetParam()))
+          << kv_type_name(c.type) << " " << cut;
+      if (first.empty()) first = got;
+      EXPECT_EQ(got, first) << "cutting the tokens changed bits: " << kv_type_name(c.type);
     }
   }
+}
+
+TEST_P(Mixers, ExactActivationsKeepBf16AttentionExact) {
+  const AttentionCase c{DType::kBF16, 8, 1, 64, 64, 100};
+  const auto backend = backend_of(GetParam(), 1, true, true);
+  Cache cache = make_cache(c.type, c.kv_heads, c.head_dim, c.page, c.tokens);
+  const std::vector<float> k = random_floats(c.tokens * 64, 1), v = random_floats(c.tokens * 64, 2);
+  const std::vector<float> q = random_floats(c.tokens * c.heads * c.q_stride(), 3);
+  std::vector<float> got(static_cast<size_t>(c.tokens * c.heads * 64));
+  const KvSpan span{{0, c.tokens, 0}, cache.pages};
+  backend->kv_store(view_of(k, c.tokens), view_of(v, c.tokens), cache.layout, {&span, 1});
+  backend->attention(view_of(got, c.tokens), view_of(q, c.tokens), c.heads, c.q_stride(), c.scale(),
+                     cache.layout, {&span, 1});
+  EXPECT_LT(error_of(got, plain_attention(c, cache, q)), 3e-6f);
+}
+
+TEST(KvLayout, NamesItsTypesAndRefusesOthers) {
+  for (const std::string_view name : {"f32", "f16", "bf16", "int8", "q4"})
+    EXPECT_EQ(kv_type_name(kv_type_from_name(name).value()), name);
+  EXPECT_FALSE(kv_type_from_name("q8_0").has_value());
+  EXPECT_THROW((KvLayout{DType::kQ8_0, 1, 64}.check()), Error);
+  EXPECT_THROW((KvLayout{DType::kI8, 1, 544}.check()), Error);
+  KvLayout{DType::kBF16, 1, 544}.check();
 }
 
 TEST_P(Mixers, SequencesOfABatchDoNotTouchEachOther) {

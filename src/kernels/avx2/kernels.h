@@ -42,8 +42,13 @@ uint64_t read_words(const uint64_t* words, int64_t n);
 void delta_gates(float* beta, float* g, const float* b, const float* a, float neg_exp_a,
                  float dt_bias, int64_t n);
 void gated_delta(const DeltaArgs& args);
-void attention_block_f32(const AttentionArgs& args);
-void attention_block_f16(const AttentionArgs& args);
-void attention_block_bf16(const AttentionArgs& args);
+void pack_query_floats(void* dst, const float* q, int64_t n, int64_t dims, float scale);
+void pack_query_int8(void* dst, const float* q, int64_t n, int64_t dims, float scale);
+void pack_query_q4(void* dst, const float* q, int64_t n, int64_t dims, float scale);
+void attention_f32(const AttentionArgs& args);
+void attention_f16(const AttentionArgs& args);
+void attention_bf16(const AttentionArgs& args);
+void attention_int8(const AttentionArgs& args);
+void attention_q4(const AttentionArgs& args);
 
 }  // namespace headgate::avx2

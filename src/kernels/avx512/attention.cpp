@@ -1,181 +1,128 @@
-// Online softmax over up to 64 cached tokens for up to 8 query rows. Scores are kept as [token][8
-// rows], so that maxima, exponentials and sums run over all rows at once.
-#include <immintrin.h>
-#include <math.h>
-#include <stdint.h>
-
+// Softmax sums over a segment of a cache of floats, with fp32 products and sums.
+#include "kernels/avx512/attention_core.h"
 #include "kernels/avx512/kernels.h"
-#include "kernels/avx512/vector.h"
 
 namespace headgate::avx512 {
 namespace {
 
-// 16 floats, or those below `live` when they are the last of a row.
-template <bool full>
-__attribute__((always_inline)) inline __m512 load_floats(const float* p, __mmask16 live) {
-  return full ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(live, p);
-}
-
-template <int F, bool full>
-__attribute__((always_inline)) inline __m512 load_cached(const void* base, int64_t i,
-                                                         __mmask16 live) {
-  if (F == kFloatF32) return load_floats<full>(static_cast<const float*>(base) + i, live);
-  const auto* at = static_cast<const uint16_t*>(base) + i;
-  const __m256i h = full ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))
-                         : _mm256_maskz_loadu_epi16(live, at);
-  if (F == kFloatF16) return _mm512_cvtph_ps(h);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
-}
-
-// Adds the 16 lanes of each of 8 vectors; lane r of the result is the sum of x[r].
-__m256 sum_each(const __m512 (&x)[8]) {
-  __m512 pair[4], quad[2];
-  for (int i = 0; i < 4; ++i) {
-    pair[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x44),
-                            _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xee));
-  }
-  for (int i = 0; i < 2; ++i) {
-    quad[i] = _mm512_add_ps(_mm512_shuffle_f32x4(pair[2 * i], pair[2 * i + 1], 0x88),
-                            _mm512_shuffle_f32x4(pair[2 * i], pair[2 * i + 1], 0xdd));
-  }
-  const __m512 half = _mm512_add_ps(_mm512_shuffle_ps(quad[0], quad[1], 0x88),
-                                    _mm512_shuffle_ps(quad[0], quad[1], 0xdd));
-  const __m512 whole = _mm512_add_ps(half, _mm512_permute_ps(half, 0xb1));
-  // 128-bit lane l holds row l at element 0 and row 4 + l at element 2.
-  const __m512i pick = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-  return _mm512_castps512_ps256(_mm512_permutexvar_ps(pick, whole));
-}
-
-template <int F>
-constexpr int64_t kBytes = F == kFloatF32 ? 4 : 2;
-
-// Scores of one key: lane r is the dot product with query row r. With `stream` the cache comes from
-// memory: later keys, and this token's value for the second pass, are fetched ahead.
-template <int F, int R, bool stream>
-__m256 score_key(const AttentionArgs& a, int64_t t) {
-  constexpr int64_t kAhead = 24;  // tokens
-  const char* key = static_cast<const char*>(a.keys) + t * a.head_dim * kBytes<F>;
-  const char* value = static_cast<const char*>(a.values) + t * a.head_dim * kBytes<F>;
-  __m512 sum[8];
-  for (int r = 0; r < 8; ++r) sum[r] = _mm512_setzero_ps();
-  int64_t d = 0;
-  for (; d + 16 <= a.head_dim; d += 16) {
-    if (stream) {
-      _mm_prefetch(key + (kAhead * a.head_dim + d) * kBytes<F>, _MM_HINT_T0);
-      _mm_prefetch(value + d * kBytes<F>, _MM_HINT_T0);
-    }
-    const __m512 k = load_cached<F, true>(key, d, 0);
-    for (int r = 0; r < R; ++r) sum[r] = _mm512_fmadd_ps(k, _mm512_loadu_ps(a.q[r] + d), sum[r]);
-  }
-  if (d < a.head_dim) {
-    const __mmask16 live = live_lanes(a.head_dim - d);
-    const __m512 k = load_cached<F, false>(key, d, live);
-    for (int r = 0; r < R; ++r)
-      sum[r] = _mm512_fmadd_ps(k, _mm512_maskz_loadu_ps(live, a.q[r] + d), sum[r]);
-  }
-  return sum_each(sum);
-}
-
-// out = out * kept + sum over tokens of p * value, for 32 dims from d on.
-template <int F, int R, bool full>
-void add_values(const AttentionArgs& a, const float (*p)[8], const float* kept, int64_t tokens,
-                int64_t d) {
-  const __mmask16 live = full ? 0xffff : live_lanes(a.head_dim - d);
-  const __mmask16 live_high =
-      full ? 0xffff : (a.head_dim - d > 16 ? live_lanes(a.head_dim - d - 16) : 0);
-  __m512 low[R], high[R];
-  for (int r = 0; r < R; ++r) {
-    const __m512 factor = _mm512_set1_ps(kept[r]);
-    low[r] = _mm512_mul_ps(load_floats<full>(a.out[r] + d, live), factor);
-    high[r] = _mm512_mul_ps(load_floats<full>(a.out[r] + d + 16, live_high), factor);
-  }
-  const char* value = static_cast<const char*>(a.values);
-  for (int64_t t = 0; t < tokens; ++t, value += a.head_dim * kBytes<F>) {
-    const __m512 v = load_cached<F, full>(value, d, live);
-    const __m512 w = load_cached<F, full>(value, d + 16, live_high);
-    for (int r = 0; r < R; ++r) {
-      const __m512 weight = _mm512_set1_ps(p[t][r]);
-      low[r] = _mm512_fmadd_ps(weight, v, low[r]);
-      high[r] = _mm512_fmadd_ps(weight, w, high[r]);
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    _mm512_mask_storeu_ps(a.out[r] + d, live, low[r]);
-    _mm512_mask_storeu_ps(a.out[r] + d + 16, live_high, high[r]);
-  }
-}
-
+// Adds one line of both tiles, times R rows, to the sums.
 template <int F, int R>
-void attend(const AttentionArgs& a, int64_t tokens) {
-  alignas(64) float score[kAttentionTokens][8];
-  const __mmask8 rows = static_cast<__mmask8>((1u << R) - 1);
-  alignas(32) int32_t visible_rows[8] = {};
-  for (int r = 0; r < R; ++r) visible_rows[r] = static_cast<int32_t>(a.visible[r]);
-  const __m256i visible = _mm256_load_si256(reinterpret_cast<const __m256i*>(visible_rows));
-  const __m256 nothing = _mm256_set1_ps(-INFINITY), scale = _mm256_set1_ps(a.scale);
-  const __m256 old_max = _mm256_mask_loadu_ps(nothing, rows, a.max);
-  __m256 max = old_max;
-  for (int64_t t = 0; t < tokens; ++t) {
-    const __mmask8 seen =
-        _mm256_cmpgt_epi32_mask(visible, _mm256_set1_epi32(static_cast<int32_t>(t)));
-    const __m256 s = _mm256_mask_mul_ps(
-        nothing, seen, a.stream ? score_key<F, R, true>(a, t) : score_key<F, R, false>(a, t),
-        scale);
-    _mm256_store_ps(score[t], s);
-    max = _mm256_max_ps(max, s);
+__attribute__((always_inline)) inline void add_line(const float* x, int64_t x_stride,
+                                                    const TilePair& b, int64_t line,
+                                                    __m512 (&sum)[R][2]) {
+  if (F == kKvBF16) {
+    const __m512i u = _mm512_loadu_si512(b.tile[0] + line * 64);
+    const __m512i v = _mm512_loadu_si512(b.tile[1] + line * 64);
+    const __m512i odd = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000u));
+    const __m512 u0 = _mm512_castsi512_ps(_mm512_slli_epi32(u, 16));
+    const __m512 v0 = _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+    const __m512 u1 = _mm512_castsi512_ps(_mm512_and_si512(u, odd));
+    const __m512 v1 = _mm512_castsi512_ps(_mm512_and_si512(v, odd));
+    for (int r = 0; r < R; ++r) {
+      const __m512 x0 = spread(x + r * x_stride + 2 * line);
+      sum[r][0] = _mm512_fmadd_ps(x0, u0, sum[r][0]);
+      sum[r][1] = _mm512_fmadd_ps(x0, v0, sum[r][1]);
+    }
+    for (int r = 0; r < R; ++r) {
+      const __m512 x1 = spread(x + r * x_stride + 2 * line + 1);
+      sum[r][0] = _mm512_fmadd_ps(x1, u1, sum[r][0]);
+      sum[r][1] = _mm512_fmadd_ps(x1, v1, sum[r][1]);
+    }
+    return;
   }
-  // Rows that have seen nothing yet stay at -inf; their differences would be NaN.
-  const __mmask8 some = _mm256_cmp_ps_mask(max, nothing, _CMP_GT_OQ);
-  const __m256 keep = _mm512_castps512_ps256(
-      exp_ps(_mm512_castps256_ps512(_mm256_maskz_sub_ps(some, old_max, max))));
-  __m256 total = _mm256_mul_ps(_mm256_maskz_loadu_ps(rows, a.sum), keep);
-  for (int64_t t = 0; t < tokens; ++t) {
-    const __mmask8 seen =
-        some & _mm256_cmpgt_epi32_mask(visible, _mm256_set1_epi32(static_cast<int32_t>(t)));
-    const __m256 shifted = _mm256_sub_ps(_mm256_load_ps(score[t]), max);
-    const __m256 p =
-        _mm256_maskz_mov_ps(seen, _mm512_castps512_ps256(exp_ps(_mm512_castps256_ps512(shifted))));
-    _mm256_store_ps(score[t], p);
-    total = _mm256_add_ps(total, p);
+  __m512 u, v;
+  if (F == kKvF32) {
+    u = _mm512_loadu_ps(b.tile[0] + line * 64);
+    v = _mm512_loadu_ps(b.tile[1] + line * 64);
+  } else {
+    u = _mm512_cvtph_ps(
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.tile[0] + line * 32)));
+    v = _mm512_cvtph_ps(
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.tile[1] + line * 32)));
   }
-  _mm256_mask_storeu_ps(a.max, rows, max);
-  _mm256_mask_storeu_ps(a.sum, rows, total);
-  alignas(32) float kept[8];
-  _mm256_store_ps(kept, keep);
-  int64_t d = 0;
-  for (; d + 32 <= a.head_dim; d += 32) add_values<F, R, true>(a, score, kept, tokens, d);
-  if (d < a.head_dim) add_values<F, R, false>(a, score, kept, tokens, d);
+  for (int r = 0; r < R; ++r) {
+    const __m512 x0 = spread(x + r * x_stride + line);
+    sum[r][0] = _mm512_fmadd_ps(x0, u, sum[r][0]);
+    sum[r][1] = _mm512_fmadd_ps(x0, v, sum[r][1]);
+  }
+}
+
+// y[r][0..31] = row r of x times the tiles.
+template <int F, int R>
+void multiply(const float* x, int64_t x_stride, const TilePair& b, int64_t depth, bool ahead,
+              float* y, int64_t y_stride) {
+  constexpr int64_t kLineBytes = F == kKvF16 ? 32 : 64;
+  const int64_t lines = F == kKvBF16 ? (depth + 1) / 2 : depth;
+  __m512 sum[R][2];
+  for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+  if (ahead) {
+    for (int64_t line = 0; line < lines; ++line) {
+      fetch(b, line * kLineBytes);
+      add_line<F, R>(x, x_stride, b, line, sum);
+    }
+  } else {
+    for (int64_t line = 0; line < lines; ++line) add_line<F, R>(x, x_stride, b, line, sum);
+  }
+  for (int r = 0; r < R; ++r) {
+    _mm512_storeu_ps(y + r * y_stride, sum[r][0]);
+    _mm512_storeu_ps(y + r * y_stride + 16, sum[r][1]);
+  }
 }
 
 template <int F>
-void attend_rows(const AttentionArgs& a) {
-  // Beyond the last visible token the cache may hold anything.
-  int64_t tokens = 0;
-  for (int64_t r = 0; r < a.rows; ++r) tokens = a.visible[r] > tokens ? a.visible[r] : tokens;
-  switch (a.rows) {
-    case 1:
-      return attend<F, 1>(a, tokens);
-    case 2:
-      return attend<F, 2>(a, tokens);
-    case 3:
-      return attend<F, 3>(a, tokens);
-    case 4:
-      return attend<F, 4>(a, tokens);
-    case 5:
-      return attend<F, 5>(a, tokens);
-    case 6:
-      return attend<F, 6>(a, tokens);
-    case 7:
-      return attend<F, 7>(a, tokens);
-    default:
-      return attend<F, 8>(a, tokens);
+void multiply_rows(int64_t rows, const float* x, int64_t x_stride, const TilePair& b, int64_t depth,
+                   float* y, int64_t y_stride) {
+  bool ahead = b.ahead[0] != nullptr;
+  int64_t r = 0;
+  for (; r + 8 <= rows; r += 8) {
+    multiply<F, 8>(x + r * x_stride, x_stride, b, depth, ahead, y + r * y_stride, y_stride);
+    ahead = false;
   }
+  if (rows - r >= 4) {
+    multiply<F, 4>(x + r * x_stride, x_stride, b, depth, ahead, y + r * y_stride, y_stride);
+    ahead = false;
+    r += 4;
+  }
+  if (rows - r >= 2) {
+    multiply<F, 2>(x + r * x_stride, x_stride, b, depth, ahead, y + r * y_stride, y_stride);
+    ahead = false;
+    r += 2;
+  }
+  if (rows > r)
+    multiply<F, 1>(x + r * x_stride, x_stride, b, depth, ahead, y + r * y_stride, y_stride);
+}
+
+template <int F>
+void attend(const AttentionArgs& a) {
+  auto* score = static_cast<float*>(a.scratch);
+  const auto* q = static_cast<const float*>(a.queries);
+  const int64_t q_stride = packed_query_bytes(a.dims) / 4;
+  for (int64_t t = 0; t < a.tokens; t += kKvStep)
+    multiply_rows<F>(a.rows, q, q_stride, key_pair(a, t), a.dims, score + t, kKvSegment);
+  for (int64_t r = 0; r < a.rows; ++r) {
+    float* row = score + r * kKvSegment;
+    soften(a, r, row, [row](int64_t t, __m512 p) {
+      _mm512_storeu_ps(row + t, p);
+      return p;
+    });
+  }
+  for (int64_t d = 0; d < a.dims; d += kKvStep)
+    multiply_rows<F>(a.rows, score, kKvSegment, value_pair(a, d), a.tokens, a.out + d, a.dims);
 }
 
 }  // namespace
 
-void attention_block_f32(const AttentionArgs& args) { attend_rows<kFloatF32>(args); }
-void attention_block_f16(const AttentionArgs& args) { attend_rows<kFloatF16>(args); }
-void attention_block_bf16(const AttentionArgs& args) { attend_rows<kFloatBF16>(args); }
+void pack_query_floats(void* dst, const float* q, int64_t n, int64_t dims, float scale) {
+  auto* to = static_cast<float*>(dst);
+  const __m512 by = _mm512_set1_ps(scale);
+  for (int64_t i = 0; i < dims; i += 16) {
+    const __m512 x = _mm512_maskz_loadu_ps(first_lanes(n - i), q + i);
+    _mm512_storeu_ps(to + i, _mm512_mul_ps(x, by));
+  }
+}
+
+void attention_f32(const AttentionArgs& args) { attend<kKvF32>(args); }
+void attention_f16(const AttentionArgs& args) { attend<kKvF16>(args); }
+void attention_bf16(const AttentionArgs& args) { attend<kKvBF16>(args); }
 
 }  // namespace headgate::avx512

@@ -29,9 +29,11 @@ void fill(KernelTable& table) {
   table.read_words = read_words;
   table.delta_gates = delta_gates;
   table.gated_delta = gated_delta;
-  table.attention_block[kFloatF32] = attention_block_f32;
-  table.attention_block[kFloatF16] = attention_block_f16;
-  table.attention_block[kFloatBF16] = attention_block_bf16;
+  table.attention[kKvF32] = {pack_query_floats, attention_f32};
+  table.attention[kKvF16] = {pack_query_floats, attention_f16};
+  table.attention[kKvBF16] = {pack_query_floats, attention_bf16};
+  table.attention[kKvInt8] = {pack_query_int8, attention_int8};
+  table.attention[kKvQ4] = {pack_query_q4, attention_q4};
 }
 
 }  // namespace headgate::avx512

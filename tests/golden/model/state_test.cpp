@@ -18,12 +18,12 @@ std::vector<float> cached(const SequenceState& state, int64_t layer, int64_t tok
   const KvLayout& kv = state.shape().kv;
   std::vector<float> out;
   for (int64_t t = 0; t < tokens; ++t) {
-    const auto* page = reinterpret_cast<const float*>(
-        state.kv_pages(layer)[static_cast<size_t>(t / kv.page_tokens)]);
+    const std::byte* page = state.kv_pages(layer)[static_cast<size_t>(t / kv.page_tokens)];
     for (int64_t head = 0; head < kv.kv_heads; ++head) {
-      const float* row =
-          page + ((part * kv.kv_heads + head) * kv.page_tokens + t % kv.page_tokens) * kv.head_dim;
-      out.insert(out.end(), row, row + kv.head_dim);
+      std::vector<float> rows[2] = {std::vector<float>(static_cast<size_t>(kv.head_dim)),
+                                    std::vector<float>(static_cast<size_t>(kv.head_dim))};
+      kv.read(page, head, t % kv.page_tokens, rows[0], rows[1]);
+      out.insert(out.end(), rows[part].begin(), rows[part].end());
     }
   }
   return out;
