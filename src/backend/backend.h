@@ -14,6 +14,9 @@
 
 namespace headgate {
 
+class StreamFile;
+class WeightImage;
+
 // Where the values of a weight matrix [rows, cols] come from: stored rows, one after the other.
 struct MatrixSource {
   DType dtype = DType::kF32;
@@ -24,6 +27,10 @@ struct MatrixSource {
   std::span<const float> block_scales;
   // Source row of each output row (a permutation or selection); empty means the identity. Copied.
   std::span<const int64_t> row_order;
+  // The file that holds the bytes, and where, when one does: a backend that copies the weights reads
+  // them from there, in large requests, and leaves `bytes` untouched.
+  const StreamFile* file = nullptr;
+  int64_t file_offset = 0;
   // The bytes outlive the matrix (a mapped file), so a backend may compute straight from them.
   bool bytes_stay = false;
   // Only embed() will read the matrix: its rows are kept as stored.
@@ -103,13 +110,6 @@ struct DeltaShape {
   }
 };
 
-// cos and sin of every position are derived from these. Source: YaRN (arXiv 2309.00071),
-// transformers' rope utils.
-struct RopeTable {
-  std::vector<float> inverse_frequencies;  // rotary_dims / 2
-  float scale = 1.0f;                      // multiplied onto cos and sin
-};
-
 // What a gated delta net reads of its projections, all [tokens, ...].
 struct DeltaNetInputs {
   View qkv;   // [conv_channels]: queries, keys and values before the convolution
@@ -125,6 +125,13 @@ struct DeltaNetParams {
   std::span<const float> neg_exp_a, dt_bias;  // [value_heads]
   std::span<const float> norm;                // [value_dim]
   float eps = 0;
+};
+
+// cos and sin of every position are derived from these. Source: YaRN (arXiv 2309.00071),
+// transformers' rope utils.
+struct RopeTable {
+  std::vector<float> inverse_frequencies;  // rotary_dims / 2
+  float scale = 1.0f;                      // multiplied onto cos and sin
 };
 
 // One of several products with the same activations. The matrix is not owned.
@@ -146,6 +153,9 @@ class Backend {
   // Weights. Throws kUnsupported for a dtype the backend has no kernel for.
   virtual std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) = 0;
   virtual std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) = 0;
+  // Weights made from now on are taken from the image where it holds them, else put into it; null
+  // ends that. A backend may ignore it.
+  virtual void use_image(WeightImage* image) { static_cast<void>(image); }
 
   // y [tokens, rows] = x [tokens, cols] W^T.
   virtual void linear(MutView y, View x, const Matrix& w) = 0;
@@ -184,6 +194,13 @@ class Backend {
   virtual void gated_delta_rule(MutView o, View q, View k, View v, View beta, View g,
                                 const DeltaShape& shape, std::span<const RecurrentSpan> spans) = 0;
 
+  // All of a gated delta net between its projections, in one region: o [tokens, value_heads *
+  // value_dim] has the bits of causal_conv1d_silu, l2_norm of queries (to 1 / sqrt(key_dim)) and
+  // keys (to 1), delta_gates, gated_delta_rule and gated_rms_norm, one after the other. Advances
+  // each span's states (or sets its tokens, at most 64, aside). o must not overlap the inputs.
+  virtual void gated_delta_net(MutView o, const DeltaNetInputs& in, const DeltaNetParams& params,
+                               std::span<const RecurrentSpan> spans) = 0;
+
   // Rotates the first 2 * inverse_frequencies.size() dims of every head, half-split pairs (NeoX
   // order), in place. x [tokens, heads * head_stride]: head h of a token starts at column h *
   // head_stride.
@@ -194,13 +211,6 @@ class Backend {
   // o [tokens, heads * head_dim] = softmax(scale * q k^T) v over positions 0..own; q head h starts
   // at column h * q_stride of q; query head h reads KV head h / (heads / kv_heads). KV of the
   // span's own rows is stored already.
-  // All of a gated delta net between its projections, in one region: o [tokens, value_heads *
-  // value_dim] has the bits of causal_conv1d_silu, l2_norm of queries (to 1 / sqrt(key_dim)) and
-  // keys (to 1), delta_gates, gated_delta_rule and gated_rms_norm, one after the other. Advances
-  // each span's states (or sets its tokens, at most 64, aside). o must not overlap the inputs.
-  virtual void gated_delta_net(MutView o, const DeltaNetInputs& in, const DeltaNetParams& params,
-                               std::span<const RecurrentSpan> spans) = 0;
-
   virtual void attention(MutView o, View q, int64_t heads, int64_t q_stride, float scale,
                          const KvLayout& layout, std::span<const KvSpan> spans) = 0;
 

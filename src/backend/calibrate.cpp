@@ -2,6 +2,8 @@
 // with.
 #include "backend/calibrate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,6 +16,7 @@
 #include "base/thread_pool.h"
 #include "kernels/dispatch.h"
 #include "kernels/peaks.h"
+#include "kernels/self_test.h"
 
 namespace headgate {
 namespace {
@@ -78,6 +81,16 @@ double peak_of(ThreadPool& pool, const PeakLoop& loop) {
 }
 
 }  // namespace
+
+std::vector<std::string> replaced_kernels() {
+  std::vector<std::string> lines;
+  for (const KernelFallback& f : checked_kernels(selected_isa()).fallbacks) {
+    lines.push_back(fmt::format("{} of {}: {}; {} instead", f.kernel, isa_name(f.from),
+                                f.illegal ? "illegal instruction" : "wrong results",
+                                isa_name(f.to)));
+  }
+  return lines;
+}
 
 Peaks calibrate_peaks(int threads) {
   const PeakTable table = peaks_for(selected_isa());

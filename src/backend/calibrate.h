@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace headgate {
 
@@ -29,5 +31,10 @@ struct Peaks {
 // Measures every unit of selected_isa() on `threads` threads at once (0: one per physical core; 1
 // gives the peak of a core), as the fastest twentieth of short slices. Takes about 20 ms a unit.
 Peaks calibrate_peaks(int threads = 0);
+
+// One line for each kernel of selected_isa() that failed the start-up test on this machine:
+// "quantize of avx512: illegal instruction; avx2 instead". None is what should be. Runs the test
+// (milliseconds) at the first call of the process.
+std::vector<std::string> replaced_kernels();
 
 }  // namespace headgate

@@ -18,6 +18,8 @@ TEST(Calibration, MeasuresTheUnitsOfTheLevelAndNoOthers) {
   EXPECT_EQ(peaks.amx_int8 > 0, isa >= Isa::kAmx);
 }
 
+TEST(Calibration, NoKernelHadToBeReplacedHere) { EXPECT_TRUE(replaced_kernels().empty()); }
+
 TEST(Calibration, MeasuresMemory) {
   const Calibration memory = calibrate_memory(2, int64_t{4} << 20);
   EXPECT_GT(memory.read_gbps, 0);

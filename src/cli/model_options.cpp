@@ -30,6 +30,8 @@ void add_model_path(Command& command, ModelOptions& options) {
 void add_model_options(Command& command, ModelOptions& options) {
   add_model_path(command, options);
   command.option("-t,--threads", options.threads, "Threads to compute with; 0: one per core")
+      .flag("--pin", options.pin,
+            "Keep each thread on a core of its own: faster on a machine that runs nothing else")
       .option("-c,--ctx", options.context, "Tokens of context; 0: all that the model was made for")
       .choice("--kv-type", options.kv_type, {"auto", "f32", "f16", "bf16", "int8", "q4"},
               "Type of cached keys and values; auto: f32 where they are small, else bf16; int8 and "
@@ -37,6 +39,10 @@ void add_model_options(Command& command, ModelOptions& options) {
       .option("--chunk", options.chunk, "Prompt tokens per step")
       .flag("--mmap,--no-pack", options.no_pack,
             "Compute straight from the mapped file: less memory and no loading time, but slower")
+      .option(
+          "--packed-cache", options.packed_cache,
+          "Folder that keeps the packed weights, so that the next start maps them; made if absent")
+      .takes("DIR")
       .flag("--exact", options.exact,
             "Multiply quantised weights with fp32 activations: slower, the most exact")
       .flag("--no-mtp", options.no_mtp, "Leave the multi-token-prediction module out");
@@ -59,13 +65,20 @@ LoadedModel load_model(const ModelOptions& options) {
   if (options.threads < 0) {
     fail(ErrorCode::kInvalidArgument, "--threads: found {}, expected 0 or more", options.threads);
   }
+  if (!options.packed_cache.empty() && (options.no_pack || options.exact)) {
+    fail(ErrorCode::kInvalidArgument,
+         "--packed-cache: found with {}, which packs nothing, expected one of them",
+         options.no_pack ? "--mmap" : "--exact");
+  }
   backend.threads = options.threads;
+  backend.pin = options.pin;
   backend.pack = !options.no_pack;
   backend.exact_activations = options.exact;
   loaded.backend = open_backend(backend);
   ProgressBar bar("Loading", ProgressUnit::kBytes);
   LoadOptions load;
   load.mtp = !options.no_mtp;
+  load.packed_cache = options.packed_cache;
   load.progress = [&bar](int64_t done, int64_t total) {
     bar.update(done, total);
     return !InterruptScope::interrupted();

@@ -20,10 +20,12 @@ namespace headgate {
 struct ModelOptions {
   std::string path;  // empty: the embedded model
   int threads = 0;
+  bool pin = false;
   int64_t context = 0;
   std::string kv_type = "auto";
   int64_t chunk = 512;
   bool no_pack = false;
+  std::string packed_cache;  // folder of packed side files; empty: none
   bool exact = false;
   bool no_mtp = false;
 };

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "backend/calibrate.h"
 #include "base/cpu_info.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
@@ -40,6 +41,9 @@ json::object build_report() {
   json::object isas;
   json::array levels;
   for (Isa isa : isas_on_this_machine()) levels.emplace_back(std::string(isa_name(isa)));
+  json::array replaced;
+  for (const std::string& line : replaced_kernels()) replaced.emplace_back(line);
+  const Topology& topology = machine_topology();
   return {{"version", HEADGATE_VERSION},
           {"build_type", HEADGATE_BUILD_TYPE},
           {"compiler", compiler()},
@@ -50,7 +54,22 @@ json::object build_report() {
           {"cpu", cpu_info().model},
           {"isa_levels", std::move(levels)},
           {"isa", std::string(isa_name(selected_isa()))},
+          {"replaced_kernels", std::move(replaced)},
+          {"cores", topology.cores.size()},
+          {"numa_nodes", topology.nodes},
+          {"cpu_quota", topology.quota_cpus},
+          {"topology", topology.source},
           {"threads", ThreadPool::default_threads()}};
+}
+
+// "2 (2 cores, 1 NUMA node)".
+std::string threads_text() {
+  const Topology& t = machine_topology();
+  const std::string quota =
+      t.quota_cpus > 0 ? fmt::format(", quota of {:.3g} CPUs", t.quota_cpus) : "";
+  return fmt::format("{} ({} core{}, {} NUMA node{}{})", ThreadPool::default_threads(),
+                     t.cores.size(), t.cores.size() == 1 ? "" : "s", t.nodes,
+                     t.nodes == 1 ? "" : "s", quota);
 }
 
 std::string build_text() {
@@ -64,7 +83,10 @@ std::string build_text() {
   table.row({"processor", cpu_info().model});
   table.row(
       {"instruction sets", fmt::format("{} (in use: {})", isa_list(), isa_name(selected_isa()))});
-  table.row({"threads", std::to_string(ThreadPool::default_threads())});
+  const std::vector<std::string> replaced = replaced_kernels();
+  if (replaced.empty()) table.row({"kernels", "all passed the start-up test"});
+  for (const std::string& line : replaced) table.row({"kernel replaced", line});
+  table.row({"threads", threads_text()});
   return table.text();
 }
 

@@ -66,6 +66,8 @@ class TensorStore {
   // Throws kInvalidFile when two tensors of a file share a byte. Call after the last add_tensor.
   void check_overlaps(int32_t file) const;
   std::span<const std::byte> file_bytes(int32_t file) const;
+  // True for a file given by add_memory, whose path names nothing on disk.
+  bool in_memory(int32_t file) const { return inputs_[static_cast<size_t>(file)] == nullptr; }
 
  private:
   struct NameHash {

@@ -16,6 +16,7 @@ namespace headgate {
 namespace {
 
 constexpr int64_t kScaleBlock = 128;
+constexpr int64_t kReadAheadBytes = int64_t{32} << 20;
 
 int64_t scale_blocks(int64_t n) { return (n + kScaleBlock - 1) / kScaleBlock; }
 
@@ -50,17 +51,30 @@ std::vector<float> decode_scales(const TensorStore& store, const TensorEntry& en
 }  // namespace
 
 TensorLoader::TensorLoader(const Checkpoint& checkpoint, const ModelConfig& config,
-                           Backend& backend, const LoadProgress& progress)
+                           Backend& backend, const LoadProgress& progress, bool packed)
     : checkpoint_(checkpoint),
       config_(config),
       backend_(backend),
       progress_(progress),
+      packed_(packed),
       gguf_(checkpoint.format == CheckpointFormat::kGguf),
       naming_(tensor_naming(config, checkpoint)),
       used_(checkpoint.tensors.tensors().size()) {
   for (const TensorEntry& entry : checkpoint.tensors.tensors()) {
     if (!expected_unused(entry)) total_bytes_ += entry.bytes;
   }
+  // Where files and packed weights fit into memory together, the cache makes the next start fast;
+  // where they do not, it would only push the weights out.
+  direct_ = total_bytes_ > available_memory() / 2;
+  streams_.resize(checkpoint.tensors.paths().size());
+}
+
+const StreamFile* TensorLoader::stream_of(const TensorEntry& entry) {
+  if (checkpoint_.tensors.in_memory(entry.file)) return nullptr;
+  const auto index = static_cast<size_t>(entry.file);
+  if (streams_[index] == nullptr)
+    streams_[index] = std::make_unique<StreamFile>(checkpoint_.tensors.paths()[index], direct_);
+  return streams_[index].get();
 }
 
 std::string TensorLoader::name(PartPlace place) const {
@@ -78,6 +92,9 @@ void TensorLoader::use(const TensorEntry& entry) {
   if (used_[index]) return;
   used_[index] = true;
   done_bytes_ += entry.bytes;
+  // The tensors behind this one are likely to be asked for next.
+  const StreamFile* file = packed_ ? nullptr : stream_of(entry);
+  if (file != nullptr) file->will_need(entry.offset + entry.bytes, kReadAheadBytes);
   if (progress_ && !progress_(done_bytes_, std::max(done_bytes_, total_bytes_)))
     fail(ErrorCode::kCancelled, "{}: loading was cancelled", checkpoint_.path);
 }
@@ -127,6 +144,8 @@ MatrixSource TensorLoader::source(PartPlace place, int64_t rows, int64_t cols) {
   out.rows = rows;
   out.cols = cols;
   out.bytes = checkpoint_.tensors.data(entry);
+  out.file = stream_of(entry);
+  out.file_offset = entry.offset;
   out.block_scales = scales_of(entry, 1, rows, cols);
   out.bytes_stay = true;
   return out;
@@ -141,8 +160,10 @@ MatrixSource TensorLoader::stacked_source(PartPlace place, int64_t count, int64_
   out.dtype = entry.dtype;
   out.rows = rows;
   out.cols = cols;
-  out.bytes = checkpoint_.tensors.data(entry).subspan(
-      static_cast<size_t>(index * stored_rows + first) * row, static_cast<size_t>(rows) * row);
+  const size_t from = static_cast<size_t>(index * stored_rows + first) * row;
+  out.bytes = checkpoint_.tensors.data(entry).subspan(from, static_cast<size_t>(rows) * row);
+  out.file = stream_of(entry);
+  out.file_offset = entry.offset + static_cast<int64_t>(from);
   out.bytes_stay = true;
   const std::span<const float> scales = scales_of(entry, count, stored_rows, cols);
   if (scales.empty()) return out;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/stream_file.h"
 #include "formats/checkpoint.h"
 #include "model/config.h"
 #include "model/model.h"
@@ -25,8 +26,9 @@ struct PartPlace {
 
 class TensorLoader {
  public:
+  // `packed`: the weights come from elsewhere, so reading the files ahead would be in vain.
   TensorLoader(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
-               const LoadProgress& progress);
+               const LoadProgress& progress, bool packed);
 
   bool is_gguf() const { return gguf_; }
   bool has(PartPlace place) const { return find(place) != nullptr; }
@@ -56,6 +58,8 @@ class TensorLoader {
   const TensorEntry& require(PartPlace place, std::initializer_list<int64_t> shape);
   void use(const TensorEntry& entry);
   void done_with(const TensorEntry& entry);
+  // The file an entry lies in, opened for streaming; null for one in memory.
+  const StreamFile* stream_of(const TensorEntry& entry);
   const std::vector<float>& scales_of(const TensorEntry& entry, int64_t matrices, int64_t rows,
                                       int64_t cols);
   bool expected_unused(const TensorEntry& entry) const;
@@ -64,7 +68,10 @@ class TensorLoader {
   const ModelConfig& config_;
   Backend& backend_;
   const LoadProgress& progress_;
+  bool packed_;
   bool gguf_;
+  bool direct_ = false;                               // read past the page cache
+  std::vector<std::unique_ptr<StreamFile>> streams_;  // by file, opened when first needed
   Naming naming_;
   std::vector<bool> used_;  // by index in the store
   int64_t done_bytes_ = 0, total_bytes_ = 0;

@@ -2,6 +2,9 @@
 #include "model/weights.h"
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "model/packed_file.h"
 #include "model/tensor_loader.h"
 
 namespace headgate {
@@ -230,11 +233,57 @@ int64_t layer_bytes(const LayerWeights& w, int64_t experts) {
 
 }  // namespace
 
-ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
-                          const LoadOptions& options) {
-  TensorLoader tensors(checkpoint, config, backend, options.progress);
+namespace {
+
+// While it lives, weights pass through the image.
+class ImageInUse {
+ public:
+  ImageInUse(Backend& backend, WeightImage* image) : backend_(backend) { backend.use_image(image); }
+  ~ImageInUse() { backend_.use_image(nullptr); }
+  ImageInUse(const ImageInUse&) = delete;
+  ImageInUse& operator=(const ImageInUse&) = delete;
+
+ private:
+  Backend& backend_;
+};
+
+ModelWeights load_through(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
+                          const LoadOptions& options, WeightImage* image, bool packed) {
+  const ImageInUse use(backend, image);
+  TensorLoader tensors(checkpoint, config, backend, options.progress, packed);
   ModelWeights weights = DecoderLoader(tensors, config).load(options.mtp && config.mtp_layers > 0);
   tensors.finish();
+  return weights;
+}
+
+// The side file, when there is one that fits the model; one warning when there is another.
+std::unique_ptr<PackedReader> open_packed(const std::string& path, uint64_t identity) {
+  if (!file_exists(path)) return nullptr;
+  try {
+    return std::make_unique<PackedReader>(path, identity, 0);
+  } catch (const Error& e) {
+    log_warning("{}; packing the model again", e.what());
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
+                          const LoadOptions& options) {
+  const std::optional<uint64_t> identity = options.packed_cache.empty()
+                                               ? std::nullopt
+                                               : packed_identity(checkpoint, options.mtp ? 1 : 0);
+  if (!identity) return load_through(checkpoint, config, backend, options, nullptr, false);
+  const std::string path = packed_path(options.packed_cache, checkpoint);
+  if (const std::unique_ptr<PackedReader> reader = open_packed(path, *identity)) {
+    ModelWeights weights = load_through(checkpoint, config, backend, options, reader.get(), true);
+    if (reader->complete()) return weights;
+    log_warning("{}: holds other weights than the model asks for; packing the model again", path);
+  }
+  PackedWriter writer(path, *identity);
+  ModelWeights weights = load_through(checkpoint, config, backend, options, &writer, false);
+  writer.finish();
   return weights;
 }
 

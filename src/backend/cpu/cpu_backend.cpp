@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "backend/cpu/placement.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "kernels/self_test.h"
 
 namespace headgate {
@@ -15,19 +17,28 @@ constexpr int64_t kPage = 4096;
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-// Where one matrix of a stack goes.
-struct Placement {
+// A matrix of a stack: its planned view, its source, and where in the stack's memory it goes.
+struct StackPart {
   WeightView* view;
   const MatrixSource* source;
-  int64_t offset;  // in the stack's memory; -1: reads the source
+  int64_t offset;
 };
 
 // Adds a matrix to the list and moves `offset` past it.
-void place(std::vector<Placement>& list, WeightView& view, const MatrixSource& source,
-           int64_t& offset) {
-  const int64_t bytes = placed_bytes(view, source);
-  list.push_back({&view, &source, bytes > 0 ? offset : -1});
-  offset = round_up(offset + bytes, 64);
+void add_part(std::vector<StackPart>& list, WeightView& view, const MatrixSource& source,
+              int64_t& offset) {
+  list.push_back({&view, &source, offset});
+  offset = round_up(offset + placed_bytes(view, source), 64);
+}
+
+void check_expert(const CpuExpert& e, const CpuExpert& first, size_t index) {
+  if (e.gate.rows != e.up.rows || e.gate.rows != e.down.cols || e.gate.cols != e.up.cols ||
+      e.gate.cols != e.down.rows || e.gate.rows != first.gate.rows ||
+      e.gate.cols != first.gate.cols) {
+    fail(ErrorCode::kInvalidArgument,
+         "expert {}: gate [{}, {}], up [{}, {}], down [{}, {}] do not fit together", index,
+         e.gate.rows, e.gate.cols, e.up.rows, e.up.cols, e.down.rows, e.down.cols);
+  }
 }
 
 }  // namespace
@@ -59,50 +70,67 @@ std::string CpuBackend::description() const {
 
 std::unique_ptr<Matrix> CpuBackend::make_matrix(const MatrixSource& source) {
   WeightView view = plan_weights(source, weight_options_);
-  HugeBuffer memory(placed_bytes(view, source));
+  const int64_t bytes = placed_bytes(view, source);
   view.data = source.bytes.data();
-  if (memory.bytes() > 0) {
-    view.data = memory.data();
-    pool_.run(view.tiles(),
-              [&](int64_t tile, int) { place_tile(view, source, memory.data(), tile); });
+  if (bytes == 0) return std::make_unique<CpuMatrix>(std::move(view), HugeBuffer());
+  const uint64_t signature = layout_signature(view, source);
+  if (image_ != nullptr) {
+    const std::span<const std::byte> kept = image_->take(signature, bytes);
+    if (!kept.empty()) {
+      view.data = kept.data();
+      auto matrix = std::make_unique<CpuMatrix>(std::move(view), HugeBuffer());
+      matrix->shared = image_->memory();
+      return matrix;
+    }
   }
+  HugeBuffer memory(bytes);
+  view.data = memory.data();
+  const Placement placement{&view, &source, memory.data()};
+  place_weights({&placement, 1}, pool_);
+  if (image_ != nullptr) image_->put(signature, {memory.data(), static_cast<size_t>(bytes)});
   return std::make_unique<CpuMatrix>(std::move(view), std::move(memory));
 }
 
 std::unique_ptr<ExpertStack> CpuBackend::make_experts(std::span<const ExpertSource> experts) {
   auto stack = std::make_unique<CpuExperts>();
   stack->list.resize(experts.size());
-  std::vector<Placement> list;
+  std::vector<StackPart> parts;
   int64_t bytes = 0;
+  uint64_t signature = 0;
   for (size_t e = 0; e < experts.size(); ++e) {
     const ExpertSource& from = experts[e];
     CpuExpert& to = stack->list[e];
     to.gate = plan_weights(from.gate, weight_options_);
     to.up = plan_weights(from.up, weight_options_);
     to.down = plan_weights(from.down, weight_options_);
-    const CpuExpert& first = stack->list[0];
-    if (to.gate.rows != to.up.rows || to.gate.rows != to.down.cols || to.gate.cols != to.up.cols ||
-        to.gate.cols != to.down.rows || to.gate.rows != first.gate.rows ||
-        to.gate.cols != first.gate.cols) {
-      fail(ErrorCode::kInvalidArgument,
-           "expert {}: gate [{}, {}], up [{}, {}], down [{}, {}] do not fit together", e,
-           to.gate.rows, to.gate.cols, to.up.rows, to.up.cols, to.down.rows, to.down.cols);
-    }
+    check_expert(to, stack->list[0], e);
     // One expert is one extent on pages of its own, so that it can be read or dropped alone.
     bytes = round_up(bytes, kPage);
-    place(list, to.gate, from.gate, bytes);
-    place(list, to.up, from.up, bytes);
-    place(list, to.down, from.down, bytes);
+    add_part(parts, to.gate, from.gate, bytes);
+    add_part(parts, to.up, from.up, bytes);
+    add_part(parts, to.down, from.down, bytes);
   }
-  stack->memory = HugeBuffer(bytes);
-  pool_.run(static_cast<int64_t>(list.size()), [&](int64_t task, int) {
-    const Placement& p = list[static_cast<size_t>(task)];
-    p.view->data = p.source->bytes.data();
-    if (p.offset < 0) return;
-    std::byte* to = stack->memory.data() + p.offset;
-    for (int64_t tile = 0; tile < p.view->tiles(); ++tile) place_tile(*p.view, *p.source, to, tile);
-    p.view->data = to;
-  });
+  for (const StackPart& part : parts)
+    signature = mix_bits(signature ^ layout_signature(*part.view, *part.source));
+  const std::byte* memory = nullptr;
+  if (image_ != nullptr && bytes > 0) memory = image_->take(signature, bytes).data();
+  if (memory != nullptr) stack->shared = image_->memory();
+  std::vector<Placement> placements;
+  if (memory == nullptr) stack->memory = HugeBuffer(bytes);
+  for (const StackPart& part : parts) {
+    part.view->data = part.source->bytes.data();
+    if (placed_bytes(*part.view, *part.source) == 0) continue;
+    if (memory != nullptr) {
+      part.view->data = memory + part.offset;
+      continue;
+    }
+    std::byte* to = stack->memory.data() + part.offset;
+    part.view->data = to;
+    placements.push_back({part.view, part.source, to});
+  }
+  if (!placements.empty()) place_weights(placements, pool_);
+  if (image_ != nullptr && memory == nullptr && bytes > 0)
+    image_->put(signature, {stack->memory.data(), static_cast<size_t>(bytes)});
   stack->set_sizes();
   return stack;
 }

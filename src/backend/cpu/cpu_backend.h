@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/huge_buffer.h"
 #include "backend/cpu/weights.h"
+#include "backend/weight_image.h"
 #include "base/cpu_info.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
@@ -27,6 +28,7 @@ class CpuBackend final : public Backend {
   std::string description() const override;
   std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) override;
   std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) override;
+  void use_image(WeightImage* image) override { image_ = image; }
 
   void linear(MutView y, View x, const Matrix& w) override;
   void linear_group(std::span<const LinearPart> parts, View x) override;
@@ -44,10 +46,10 @@ class CpuBackend final : public Backend {
                    std::span<const float> dt_bias) override;
   void gated_delta_rule(MutView o, View q, View k, View v, View beta, View g,
                         const DeltaShape& shape, std::span<const RecurrentSpan> spans) override;
-  void rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
-            std::span<const RowSpan> spans) override;
   void gated_delta_net(MutView o, const DeltaNetInputs& in, const DeltaNetParams& params,
                        std::span<const RecurrentSpan> spans) override;
+  void rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
+            std::span<const RowSpan> spans) override;
   void kv_store(View k, View v, const KvLayout& layout, std::span<const KvSpan> spans) override;
   void attention(MutView o, View q, int64_t heads, int64_t q_stride, float scale,
                  const KvLayout& layout, std::span<const KvSpan> spans) override;
@@ -57,11 +59,11 @@ class CpuBackend final : public Backend {
                int64_t k, const ExpertStack& stack) override;
 
  private:
+  struct DeltaNetOp;
+  class DeltaNetTask;
   struct MoePlan;
   struct AttentionOp;
   struct AttentionMemory;
-  struct DeltaNetOp;
-  class DeltaNetTask;
 
   // The query rows of `tokens` tokens of one span for one KV head.
   struct AttentionTask {
@@ -131,6 +133,7 @@ class CpuBackend final : public Backend {
   KernelTable kernels_;
   WeightOptions weight_options_;
   ThreadPool pool_;
+  WeightImage* image_ = nullptr;  // while a model is loaded
 
   // A range of tiles of one part of a linear_group.
   struct LinearTask {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "kernels/pack.h"
 #include "tensor/codec.h"
 
@@ -45,8 +46,12 @@ void check_source(const MatrixSource& s) {
          s.block_scales.size(), s.dtype == DType::kF8E4M3 ? scales : 0);
 }
 
-bool reads_source(const WeightView& view, const MatrixSource& source) {
-  return view.layout != WeightLayout::kPanels && source.bytes_stay;
+// Rows that are looked up one by one, and memory that stays anyway, are not copied. What lies in a
+// file is: faulting a map in page by page reads several times slower, and small pages slow every
+// later pass down.
+bool reads_source(const WeightView& view, const MatrixSource& source, bool pack) {
+  if (view.layout == WeightLayout::kPanels || !source.bytes_stay) return false;
+  return !pack || source.lookup_only || source.file == nullptr;
 }
 
 WeightLayout choose_layout(const MatrixSource& source, const WeightOptions& options) {
@@ -98,24 +103,40 @@ WeightView plan_weights(const MatrixSource& source, const WeightOptions& options
                                                : kFloatF32;
   if (view.wants_codes()) view.panel = *panel_format(source.dtype);
   view.block_scales.assign(source.block_scales.begin(), source.block_scales.end());
+  view.in_place = reads_source(view, source, options.pack);
   // Rows that are copied are copied in order; block scales still need the stored row.
-  if (reads_source(view, source) || !view.block_scales.empty())
+  if (view.in_place || !view.block_scales.empty())
     view.row_order.assign(source.row_order.begin(), source.row_order.end());
   return view;
 }
 
 int64_t placed_bytes(const WeightView& view, const MatrixSource& source) {
-  if (reads_source(view, source)) return 0;
+  if (view.in_place) return 0;
   if (!view.row_order.empty()) return static_cast<int64_t>(source.bytes.size());
   return view.bytes();
 }
 
+void place_tile_rows(const WeightView& view, const std::byte* rows, std::byte* to, int64_t tile) {
+  const int64_t first = tile * kPanelRows;
+  const int64_t count = std::min<int64_t>(kPanelRows, view.rows - first);
+  if (!view.wants_codes()) {
+    std::memcpy(to + first * view.row_bytes, rows, static_cast<size_t>(count * view.row_bytes));
+    return;
+  }
+  std::byte* panel = to + tile * view.panel_bytes();
+  for (int64_t n = 0; n < count; ++n)
+    pack_row(view.panel, panel, static_cast<int>(n), rows + n * view.row_bytes, view.cols);
+}
+
 void place_tile(const WeightView& view, const MatrixSource& source, std::byte* to, int64_t tile) {
   const int64_t first = tile * kPanelRows;
+  if (source.row_order.empty()) {
+    place_tile_rows(view, source.bytes.data() + first * view.row_bytes, to, tile);
+    return;
+  }
   const int64_t last = std::min(view.rows, first + kPanelRows);
   for (int64_t row = first; row < last; ++row) {
-    const int64_t from =
-        source.row_order.empty() ? row : source.row_order[static_cast<size_t>(row)];
+    const int64_t from = source.row_order[static_cast<size_t>(row)];
     const std::byte* stored = source.bytes.data() + from * view.row_bytes;
     if (view.wants_codes()) {
       pack_row(view.panel, to + tile * view.panel_bytes(), static_cast<int>(row - first), stored,
@@ -126,6 +147,21 @@ void place_tile(const WeightView& view, const MatrixSource& source, std::byte* t
       std::memcpy(to + at * view.row_bytes, stored, static_cast<size_t>(view.row_bytes));
     }
   }
+}
+
+uint64_t layout_signature(const WeightView& view, const MatrixSource& source) {
+  uint64_t hash = mix_bits(kPackedLayoutVersion);
+  const auto add = [&hash](int64_t value) { hash = mix_bits(hash ^ static_cast<uint64_t>(value)); };
+  add(static_cast<int64_t>(view.layout));
+  add(view.wants_codes() ? static_cast<int64_t>(view.panel) : static_cast<int64_t>(view.format));
+  add(static_cast<int64_t>(view.dtype));
+  add(view.rows);
+  add(view.cols);
+  add(view.wants_codes() ? view.panel_bytes() : view.row_bytes);
+  add(static_cast<int64_t>(source.bytes.size()));
+  add(static_cast<int64_t>(source.row_order.size()));
+  for (const int64_t row : source.row_order) add(row);
+  return hash;
 }
 
 }  // namespace headgate

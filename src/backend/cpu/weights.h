@@ -25,6 +25,7 @@ struct WeightView {
   int64_t rows = 0, cols = 0;
   const std::byte* data = nullptr;
   int64_t row_bytes = 0;            // of a stored row
+  bool in_place = false;            // data is the source's own
   std::vector<int64_t> row_order;   // stored row of each row; empty: the identity
   std::vector<float> block_scales;  // of F8_E4M3, by 128 x 128
 
@@ -43,7 +44,7 @@ struct WeightView {
 };
 
 struct WeightOptions {
-  bool pack = true;
+  bool pack = true;  // false: read mapped files where they lie
   bool exact = false;
 };
 
@@ -52,12 +53,22 @@ struct WeightOptions {
 WeightView plan_weights(const MatrixSource& source, const WeightOptions& options);
 
 // Bytes that placing the planned view takes: 0 when it reads the source's own bytes. The caller
-// sets view.data to the source's bytes or to the memory that place_tile filled.
+// sets view.data to the source's bytes or to the memory that placing filled (placement.h).
 int64_t placed_bytes(const WeightView& view, const MatrixSource& source);
 
 // Copies or packs the rows of one tile into the (zeroed) memory of the matrix at `to`. Tiles may be
 // placed in any order and by any thread.
 void place_tile(const WeightView& view, const MatrixSource& source, std::byte* to, int64_t tile);
+
+// The same where the stored rows of the tile, in order, lie at `rows`.
+void place_tile_rows(const WeightView& view, const std::byte* rows, std::byte* to, int64_t tile);
+
+// Tells layouts, types and shapes of placed weights apart, whatever the machine: what a packed
+// image of them is checked with. Includes kPackedLayoutVersion.
+uint64_t layout_signature(const WeightView& view, const MatrixSource& source);
+
+// Raised whenever place_tile puts the same weights elsewhere.
+constexpr uint32_t kPackedLayoutVersion = 1;
 
 struct CpuMatrix final : Matrix {
   CpuMatrix(WeightView v, HugeBuffer m)
@@ -65,7 +76,8 @@ struct CpuMatrix final : Matrix {
     bytes_ = view.bytes();
   }
   WeightView view;
-  HugeBuffer memory;
+  HugeBuffer memory;                   // or
+  std::shared_ptr<const void> shared;  // keeps a packed image mapped
 };
 
 struct CpuExpert {
@@ -75,6 +87,7 @@ struct CpuExpert {
 struct CpuExperts final : ExpertStack {
   std::vector<CpuExpert> list;
   HugeBuffer memory;
+  std::shared_ptr<const void> shared;  // keeps a packed image mapped
   void set_sizes() {
     experts_ = static_cast<int64_t>(list.size());
     bytes_per_expert_ =
