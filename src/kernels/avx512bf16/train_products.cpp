@@ -1,0 +1,112 @@
+// Tiles of bf16 products: each instruction multiplies pairs of inputs and adds both to fp32 sums.
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "kernels/train_table.h"
+
+namespace headgate::avx512bf16 {
+namespace {
+
+inline __mmask16 live_lanes(int64_t left) {
+  return left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+}
+
+template <int R, int V>
+void tile(const TileArgs& t, __mmask16 last) {
+  const auto* a = static_cast<const int32_t*>(t.a);
+  const auto* b = static_cast<const int32_t*>(t.b);
+  const __mmask16 mask[2] = {V == 1 ? last : static_cast<__mmask16>(0xffff), last};
+  __m512 sum[R][V];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) sum[r][v] = _mm512_setzero_ps();
+  }
+  for (int64_t s = 0; s < t.steps; ++s) {
+    __m512bh in[V];
+    for (int v = 0; v < V; ++v) in[v] = (__m512bh)_mm512_maskz_loadu_epi32(mask[v], b + 16 * v);
+    for (int r = 0; r < R; ++r) {
+      const auto x = (__m512bh)_mm512_set1_epi32(a[r * t.a_row]);
+      for (int v = 0; v < V; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], x, in[v]);
+    }
+    a += t.a_step;
+    b += t.b_step;
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      float* c = t.c + r * t.c_row + 16 * v;
+      if (t.add) sum[r][v] = _mm512_add_ps(sum[r][v], _mm512_maskz_loadu_ps(mask[v], c));
+      _mm512_mask_storeu_ps(c, mask[v], sum[r][v]);
+    }
+  }
+}
+
+template <int V>
+void tile_rows(const TileArgs& t, __mmask16 last) {
+  switch (t.rows) {
+    case 1:
+      tile<1, V>(t, last);
+      return;
+    case 2:
+      tile<2, V>(t, last);
+      return;
+    case 3:
+      tile<3, V>(t, last);
+      return;
+    case 4:
+      tile<4, V>(t, last);
+      return;
+    case 5:
+      tile<5, V>(t, last);
+      return;
+    case 6:
+      tile<6, V>(t, last);
+      return;
+    case 7:
+      tile<7, V>(t, last);
+      return;
+    default:
+      tile<8, V>(t, last);
+      return;
+  }
+}
+
+void tile_bf16(const TileArgs& t) {
+  if (t.columns > 16) {
+    tile_rows<2>(t, live_lanes(t.columns - 16));
+  } else {
+    tile_rows<1>(t, live_lanes(t.columns));
+  }
+}
+
+void pair_rows(uint32_t* dst, const float* low, const float* high, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 live = live_lanes(n - i);
+    const auto lo = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(live, low + i));
+    __m512i pair = _mm512_cvtepu16_epi32(lo);
+    if (high != nullptr) {
+      const auto hi = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(live, high + i));
+      pair = _mm512_or_si512(pair, _mm512_slli_epi32(_mm512_cvtepu16_epi32(hi), 16));
+    }
+    _mm512_mask_storeu_epi32(dst + i, live, pair);
+  }
+}
+
+void pair_inputs(uint32_t* dst, const float* x, int64_t n) {
+  for (int64_t i = 0; i < n; i += 32) {
+    const int64_t left = n - i;
+    const __m512 low = _mm512_maskz_loadu_ps(live_lanes(left), x + i);
+    const __m512 high =
+        left > 16 ? _mm512_maskz_loadu_ps(live_lanes(left - 16), x + i + 16) : _mm512_setzero_ps();
+    _mm512_mask_storeu_epi32(dst + i / 2, live_lanes((left + 1) / 2),
+                             (__m512i)_mm512_cvtne2ps_pbh(high, low));
+  }
+}
+
+}  // namespace
+
+void fill_train(TrainTable& table) {
+  table.tile_bf16 = tile_bf16;
+  table.pair_rows = pair_rows;
+  table.pair_inputs = pair_inputs;
+}
+
+}  // namespace headgate::avx512bf16
