@@ -151,11 +151,17 @@ void pack_q5k(PanelQ5K& p, int n, const std::byte* stored) {
   uint8_t codes[256];
   k_codes(codes, s.codes);
   put_nibbles(p.code, n, codes);
-  for (int k = 0; k < 256; ++k) {
-    const int g = k / 32, half = k / 16 % 2, i = k / 4 % 4, j = k % 4;
-    const int bit = (s.high[k % 32] >> (k / 32)) & 1;
-    const int at = 4 * n + j;
-    p.high[g][half][i][at / 8] = static_cast<uint8_t>(p.high[g][half][i][at / 8] | bit << at % 8);
+  // Bit g of stored byte l is the fifth bit of input 32g + l.
+  for (int half = 0; half < 2; ++half) {
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t four = word_of(s.high + 16 * half + 4 * i);
+      for (int g = 0; g < 8; ++g) {
+        // The product gathers the lowest bits of four bytes.
+        const uint32_t bits = ((four >> g & 0x01010101u) * 0x01020408u) >> 24 & 15;
+        uint8_t& at = p.high[g][half][i][n / 2];
+        at = static_cast<uint8_t>(at | bits << (n % 2 * 4));
+      }
+    }
   }
   pack_scales(p, n, s);
 }
@@ -234,8 +240,11 @@ void unpack_q6k(const PanelQ6K& p, int n, std::byte* stored) {
 void pack_q80(PanelQ80& p, int n, const std::byte* stored, int groups) {
   for (int g = 0; g < groups; ++g) {
     const auto s = load<StoredQ80>(stored + g * static_cast<int64_t>(sizeof(StoredQ80)));
-    for (int k = 0; k < 32; ++k)
-      p.code[g][k / 4][4 * n + k % 4] = static_cast<uint8_t>(s.codes[k] ^ 0x80);
+    for (int i = 0; i < 8; ++i) {
+      uint32_t word;
+      std::memcpy(&word, s.codes + 4 * i, sizeof word);
+      put_word(&p.code[g][i][4 * n], word ^ 0x80808080u);
+    }
     p.d[g][n] = s.d;
   }
 }

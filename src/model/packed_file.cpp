@@ -124,6 +124,16 @@ PackedIndex parse_packed_index(std::span<const std::byte> file, const std::strin
   return index;
 }
 
+void seal_packed_index(std::span<std::byte> file) {
+  if (file.size() < kPage) return;
+  Header header;
+  std::memcpy(&header, file.data(), sizeof header);
+  if (header.index_offset <= file.size())
+    header.index_checksum = hash_block(file.subspan(header.index_offset));
+  header.checksum = header_checksum(header);
+  std::memcpy(file.data(), &header, sizeof header);
+}
+
 std::optional<uint64_t> packed_identity(const Checkpoint& checkpoint, uint64_t variant) {
   uint64_t hash = mix_bits(variant);
   const TensorStore& store = checkpoint.tensors;

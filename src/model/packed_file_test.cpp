@@ -108,6 +108,32 @@ TEST_F(PackedFile, TruncatedFilesAreRefused) {
   EXPECT_NE(refusal(), "");
 }
 
+// With checksums that are right, every field is still checked against the file.
+TEST_F(PackedFile, HostileFieldsAreRefused) {
+  write();
+  const std::string good = bytes();
+  const auto refused = [&](size_t at, uint64_t value) {
+    std::string bad = good;
+    std::memcpy(bad.data() + at, &value, sizeof value);
+    seal_packed_index(std::as_writable_bytes(std::span(bad.data(), bad.size())));
+    try {
+      parse_packed_index(std::as_bytes(std::span(bad.data(), bad.size())), "bad");
+    } catch (const Error& e) {
+      return e.code() == ErrorCode::kInvalidFile;
+    }
+    return false;
+  };
+  const size_t index = good.size() - 3 * 32;
+  for (const uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{4097}, uint64_t{1} << 40,
+                               ~uint64_t{0}, ~uint64_t{0} - 4095}) {
+    EXPECT_TRUE(refused(24, value)) << "records " << value;
+    EXPECT_TRUE(refused(32, value)) << "index offset " << value;
+    EXPECT_TRUE(refused(40, value)) << "file bytes " << value;
+    EXPECT_TRUE(refused(index + 32 + 8, value)) << "offset " << value;
+    if (value > 10000) EXPECT_TRUE(refused(index + 16, value)) << "bytes " << value;
+  }
+}
+
 TEST_F(PackedFile, AnUnwritableFolderOnlyCostsTheFile) {
   write_text_file(testing::TempDir() + "headgate_not_a_folder", "x");
   PackedWriter writer(testing::TempDir() + "headgate_not_a_folder/sub/model.hgpacked", 1);
