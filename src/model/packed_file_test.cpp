@@ -130,7 +130,9 @@ TEST_F(PackedFile, HostileFieldsAreRefused) {
     EXPECT_TRUE(refused(32, value)) << "index offset " << value;
     EXPECT_TRUE(refused(40, value)) << "file bytes " << value;
     EXPECT_TRUE(refused(index + 32 + 8, value)) << "offset " << value;
-    if (value > 10000) EXPECT_TRUE(refused(index + 16, value)) << "bytes " << value;
+    if (value > 10000) {
+      EXPECT_TRUE(refused(index + 16, value)) << "bytes " << value;
+    }
   }
 }
 

@@ -65,12 +65,19 @@ TensorLoader::TensorLoader(const Checkpoint& checkpoint, const ModelConfig& conf
   }
   // Where files and packed weights fit into memory together, the cache makes the next start fast;
   // where they do not, it would only push the weights out.
-  direct_ = total_bytes_ > available_memory() / 2;
+  const int64_t available = available_memory();
+  direct_ = total_bytes_ > available / 2;
+  too_large_ = total_bytes_ > available;
+  if (too_large_ && !packed && !checkpoint.tensors.in_memory(0))
+    log_warning("{}: {} MiB of weights, {} MiB of memory are free: floats stay in the mapped file",
+                checkpoint.path, total_bytes_ >> 20, available >> 20);
   streams_.resize(checkpoint.tensors.paths().size());
 }
 
 const StreamFile* TensorLoader::stream_of(const TensorEntry& entry) {
   if (checkpoint_.tensors.in_memory(entry.file)) return nullptr;
+  // What does not fit is left to the kernel to read and drop page by page.
+  if (too_large_ && is_float(entry.dtype)) return nullptr;
   const auto index = static_cast<size_t>(entry.file);
   if (streams_[index] == nullptr)
     streams_[index] = std::make_unique<StreamFile>(checkpoint_.tensors.paths()[index], direct_);

@@ -58,7 +58,8 @@ class TensorLoader {
   const TensorEntry& require(PartPlace place, std::initializer_list<int64_t> shape);
   void use(const TensorEntry& entry);
   void done_with(const TensorEntry& entry);
-  // The file an entry lies in, opened for streaming; null for one in memory.
+  // The file an entry lies in, opened for streaming; null for one in memory, and for floats that
+  // would not fit there.
   const StreamFile* stream_of(const TensorEntry& entry);
   const std::vector<float>& scales_of(const TensorEntry& entry, int64_t matrices, int64_t rows,
                                       int64_t cols);
@@ -71,6 +72,7 @@ class TensorLoader {
   bool packed_;
   bool gguf_;
   bool direct_ = false;                               // read past the page cache
+  bool too_large_ = false;                            // for memory
   std::vector<std::unique_ptr<StreamFile>> streams_;  // by file, opened when first needed
   Naming naming_;
   std::vector<bool> used_;  // by index in the store
