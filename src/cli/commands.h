@@ -16,6 +16,10 @@ void add_detokenize(CommandLine& line);
 void add_template(CommandLine& line);
 void add_logits(CommandLine& line);
 void add_synth(CommandLine& line);
+void add_tokenizer(CommandLine& line);
+void add_data(CommandLine& line);
+void add_train(CommandLine& line);
+void add_eval(CommandLine& line);
 void add_bench(CommandLine& line);
 void add_version(CommandLine& line);
 

@@ -25,6 +25,10 @@ int run_command_line(int argc, const char* const* argv) {
   headgate::add_template(line);
   headgate::add_logits(line);
   headgate::add_synth(line);
+  headgate::add_tokenizer(line);
+  headgate::add_data(line);
+  headgate::add_train(line);
+  headgate::add_eval(line);
   headgate::add_version(line);
   return line.run(argc, argv);
 }

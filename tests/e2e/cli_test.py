@@ -17,8 +17,8 @@ import unittest
 
 PROGRAM = ""
 CASES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "cases")
-COMMANDS = ("run chat inspect convert quantize perplexity bench tokenize detokenize template logits synth "
-            "version").split()
+COMMANDS = ("run chat inspect convert quantize perplexity bench tokenize detokenize template logits synth train "
+            "data tokenizer eval version").split()
 ESCAPE = b"\x1b"
 
 
