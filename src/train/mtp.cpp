@@ -91,7 +91,7 @@ void MtpModule<T>::backward_step(Ops<T>& ops, const Rotation<T>& rotation, In<T>
                        false, final_norm_.grad.data);
   layer_.backward({ops, s.layout, rotation, step - 1, before(step)}, s.x.view(), s.layer, losses,
                   freeze_router, d);
-  Buffer<T> buffer;
+  Borrowed<T> buffer(ops);
   const Out<T> d_joined = buffer.shape(n, 2 * hidden);
   linear_backward<T>(ops, d, s.joined.view(), input_, d_joined, false, true);
   rms_norm_backward<T>(ops, In<T>(d_joined.columns(0, hidden)), In<T>(s.embedded.view()),

@@ -74,6 +74,27 @@ template <typename T>
 Ops<T>::~Ops() = default;
 
 template <typename T>
+Buffer<T> Ops<T>::take(int64_t count) {
+  size_t best = stock_.size();
+  for (size_t i = 0; i < stock_.size(); ++i) {
+    const int64_t has = stock_[i].capacity();
+    if (best == stock_.size()) {
+      best = i;
+      continue;
+    }
+    const int64_t so_far = stock_[best].capacity();
+    // Any that is large enough beats one that is not; then the nearest in size.
+    const bool better = so_far < count ? has > so_far : has >= count && has < so_far;
+    if (better) best = i;
+  }
+  if (best == stock_.size()) return {};
+  std::swap(stock_[best], stock_.back());
+  Buffer<T> out = std::move(stock_.back());
+  stock_.pop_back();
+  return out;
+}
+
+template <typename T>
 void Ops<T>::products(std::span<const Product<T>> products, bool rounded) {
   if constexpr (std::is_same_v<T, float>) {
     std::vector<MatrixProduct> list;

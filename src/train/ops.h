@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -41,6 +42,7 @@ class Buffer {
   }
   const Out<T>& view() const { return view_; }
   T* data() const { return view_.data; }
+  int64_t capacity() const { return static_cast<int64_t>(lines_.size() * 64 / sizeof(T)); }
 
  private:
   struct alignas(64) Line {
@@ -123,6 +125,10 @@ class Ops {
     }
   }
 
+  // The stock behind Borrowed: the smallest buffer of at least `count` values, or the largest.
+  Buffer<T> take(int64_t count);
+  void give(Buffer<T>&& buffer) { stock_.push_back(std::move(buffer)); }
+
   // Large products, spread over the pool. `rounded` allows bf16 inputs.
   void product(const Product<T>& product, bool rounded) { products({&product, 1}, rounded); }
   void products(std::span<const Product<T>> products, bool rounded);
@@ -136,6 +142,39 @@ class Ops {
   bool bf16_;
   std::unique_ptr<MatrixProducts> fast_;  // float only
   Buffer<T> partial_;
+  std::vector<Buffer<T>> stock_;
+};
+
+// A buffer for the time of a function, from the stock of its Ops: fresh memory would be zeroed by
+// the system page by page in every layer of every step. Not for use inside tasks.
+template <typename T>
+class Borrowed {
+ public:
+  explicit Borrowed(Ops<T>& ops) : ops_(ops) {}
+  ~Borrowed() {
+    if (buffer_.capacity() > 0) ops_.give(std::move(buffer_));
+  }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+
+  Out<T> shape(int64_t rows, int64_t cols) {
+    if (buffer_.capacity() < rows * cols) {
+      Buffer<T> better = ops_.take(rows * cols);
+      std::swap(buffer_, better);
+      if (better.capacity() > 0) ops_.give(std::move(better));
+    }
+    return buffer_.shape(rows, cols);
+  }
+  Out<T> zeros(int64_t rows, int64_t cols) {
+    shape(rows, cols);
+    return buffer_.zeros(rows, cols);
+  }
+  const Out<T>& view() const { return buffer_.view(); }
+  T* data() const { return buffer_.data(); }
+
+ private:
+  Ops<T>& ops_;
+  Buffer<T> buffer_;
 };
 
 }  // namespace headgate

@@ -2,6 +2,9 @@
 #include "train/trainer.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -121,6 +124,43 @@ TEST(Trainer, KeepsTheNewestCheckpointsAndIgnoresHalfOnes) {
   resumed.step(batch);
   resumed.save_checkpoint(folder.path(), "", 2);
   EXPECT_FALSE(is_directory(folder.path() + "/step-00000009"));
+}
+
+// Trains to `last`, saving after every step, from whatever the folder holds.
+void train_and_save(const std::string& folder, int64_t last) {
+  Trainer trainer(small_run(), 1);
+  try {
+    trainer.load_checkpoint(folder);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) throw;
+  }
+  while (trainer.steps_done() < last) {
+    trainer.step(random_batch(1, 24, 24, static_cast<uint64_t>(trainer.steps_done())));
+    trainer.save_checkpoint(folder, "");
+  }
+}
+
+TEST(Trainer, KilledAtAnyMomentARunGoesOnWithTheSameBits) {
+  const Folder folder("kill");
+  constexpr int64_t kLast = 60;
+  for (uint64_t round = 0; round < 5; ++round) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      train_and_save(folder.path(), kLast);
+      _exit(0);
+    }
+    usleep(static_cast<useconds_t>(20000 + random_bits(4, 1, round) % 60000));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+  }
+  train_and_save(folder.path(), kLast);
+  Trainer resumed(small_run(), 1), unbroken(small_run(), 1);
+  resumed.load_checkpoint(folder.path());
+  for (uint64_t step = 0; step < kLast; ++step) unbroken.step(random_batch(1, 24, 24, step));
+  EXPECT_EQ(resumed.steps_done(), kLast);
+  EXPECT_EQ(all_weights(resumed), all_weights(unbroken));
 }
 
 TEST(Trainer, RefusesACheckpointOfAnotherNetwork) {

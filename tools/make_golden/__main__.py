@@ -13,6 +13,7 @@ import time
 
 import torch
 
+import gradients
 import kernel_fixtures
 from cases import BASE, CASES
 from expectations import CaseMaker
@@ -32,11 +33,18 @@ def main():
     parser.add_argument("--specs", help="a JSON list of cases instead of cases.py")
     parser.add_argument("--out", default=os.path.join(ROOT, "tests", "golden"), help="folder with cases/ and kernels/")
     parser.add_argument("--kernels", action="store_true", help="make the fixtures without a model")
+    parser.add_argument("--gradients", help="add gradients.safetensors to these cases, separated by commas, and make the "
+                        "fixture of the delta rule's gradients")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     if options.kernels:
         kernel_fixtures.write_all(os.path.join(options.out, "kernels"))
+        return 0
+    if options.gradients:
+        for name in options.gradients.split(","):
+            gradients.write_case(os.path.join(options.out, "cases", name))
+        gradients.write_delta(os.path.join(options.out, "kernels", "delta_gradients.safetensors"))
         return 0
     specs = read_specs(options.specs) if options.specs else CASES
     wanted = options.only.split(",") if options.only else [spec["name"] for spec in specs]

@@ -123,7 +123,7 @@ void AttentionMixer<T>::backward(Ops<T>& ops, const BatchLayout& layout,
                                  std::vector<AttentionSaved<T>*> steps, In<T> dy, In<T> x,
                                  AttentionSaved<T>& saved, Out<T> dx) {
   const int64_t n = x.rows, heads = config_.heads;
-  Buffer<T> gradient, dq_buffer;
+  Borrowed<T> gradient(ops), dq_buffer(ops);
   const Out<T> d_gated = gradient.shape(n, query_width());
   linear_backward<T>(ops, dy, saved.gated.view(), weights_.out, d_gated, false, true);
   const Out<T> projected = saved.projected.view(), d_projected = saved.d_projected.view();

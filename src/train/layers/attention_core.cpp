@@ -90,7 +90,7 @@ void attention_core_forward(Ops<T>& ops, const BatchLayout& layout, const Attent
                             Heads<T> o, Out<T> lse) {
   const int64_t heads = in.q.heads, ratio = heads / in.past.k.heads, blocks = blocks_of(layout);
   const auto extra = static_cast<int64_t>(in.own.size());
-  Buffer<T> buffer;
+  Borrowed<T> buffer(ops);
   const Out<T> scratch = buffer.shape(ops.pool().threads(), kQueries * (layout.length + extra));
   ops.pool().run(layout.rows * heads * blocks, [&](int64_t task, int worker) {
     const int64_t head = task / blocks % heads, kv = head / ratio;
@@ -179,7 +179,7 @@ void attention_core_backward(Ops<T>& ops, const BatchLayout& layout, const Atten
                              std::span<const KeyValueGradients<T>> d_own) {
   const int64_t heads = in.q.heads, width = in.q.width, ratio = heads / in.past.k.heads;
   const auto extra = static_cast<int64_t>(in.own.size());
-  Buffer<T> buffer, sums;
+  Borrowed<T> buffer(ops), sums(ops);
   const Out<T> scratch = buffer.shape(ops.pool().threads(), 2 * kQueries * (layout.length + extra));
   const Out<T> parts = sums.zeros(2 * (1 + extra) * layout.size(), heads * width);
   std::vector<Heads<T>> dk, dv;

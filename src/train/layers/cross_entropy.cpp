@@ -39,7 +39,7 @@ double cross_entropy(Ops<T>& ops, In<T> hidden, const Weight<T>& projection,
   const int64_t vocabulary = projection.w.rows, width = hidden.cols;
   const int64_t row_bytes = vocabulary * static_cast<int64_t>(sizeof(T));
   const int64_t tile = std::clamp<int64_t>(kTileBytes / row_bytes, 64, 1024);
-  Buffer<T> row_buffer, logit_buffer, d_buffer;
+  Borrowed<T> row_buffer(ops), logit_buffer(ops), d_buffer(ops);
   std::vector<TargetResult> found(static_cast<size_t>(tile));
   double total = 0;
   const auto all = static_cast<int64_t>(targets.size());

@@ -78,7 +78,7 @@ template <typename T>
 void DecoderLayer<T>::backward(const Pass<T>& pass, In<T> x, LayerSaved<T>& saved,
                                const RouterLossGradient<T>& losses, bool freeze_router, Out<T> d) {
   Ops<T>& ops = pass.ops;
-  Buffer<T> buffer;
+  Borrowed<T> buffer(ops);
   const Out<T> inner = buffer.shape(x.rows, x.cols);
   mlp_.backward(ops, pass.layout, d, saved.mlp_normed.view(), saved.mlp, losses, freeze_router,
                 inner);

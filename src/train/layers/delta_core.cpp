@@ -324,7 +324,7 @@ void delta_core_forward(Ops<T>& ops, const BatchLayout& layout, const DeltaInput
                         DeltaSaved<T>& saved, Heads<T> o) {
   Walker<T> walk(ops, layout, in, saved);
   walk.make_saved();
-  Buffer<T> last;
+  Borrowed<T> last(ops);
   const Out<T> ends = last.shape(ops.pool().threads(), walk.dk() * walk.dv());
   ops.pool().run(walk.tasks(), [&](int64_t task, int worker) {
     for (int64_t i = 0; i < walk.chunks(); ++i) {
@@ -345,7 +345,7 @@ void delta_core_backward(Ops<T>& ops, const BatchLayout& layout, const DeltaInpu
                          DeltaSaved<T>& saved, Heads<const T> d_o, const DeltaGradients<T>& grad) {
   Walker<T> walk(ops, layout, in, saved);
   const int64_t c = walk.c_size(), dk = walk.dk(), dv = walk.dv();
-  Buffer<T> scratch;
+  Borrowed<T> scratch(ops);
   const Out<T> free = scratch.shape(ops.pool().threads(), BackwardScratch<T>::size(c, dk, dv));
   ops.pool().run(walk.tasks(), [&](int64_t task, int worker) {
     for (int64_t i = walk.chunks() - 1; i >= 0; --i) {

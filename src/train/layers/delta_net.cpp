@@ -73,7 +73,7 @@ int64_t DeltaNetMixer<T>::b_column(int64_t head) const {
 }
 
 template <typename T>
-Out<T> DeltaNetMixer<T>::gather_z(Ops<T>& ops, In<T> projected, Buffer<T>& to) const {
+Out<T> DeltaNetMixer<T>::gather_z(Ops<T>& ops, In<T> projected, Borrowed<T>& to) const {
   const Out<T> z = to.shape(projected.rows, value_width());
   ops.rows(z.rows, [&](int64_t first, int64_t count) {
     for (int64_t t = first; t < first + count; ++t) {
@@ -151,7 +151,7 @@ void DeltaNetMixer<T>::forward(Ops<T>& ops, const BatchLayout& layout, In<T> x,
   gates_forward(ops, saved);
   const Heads<T> o(saved.o.shape(n, value_width()), shape_.value_heads);
   delta_core_forward<T>(ops, layout, core_inputs(saved), saved.core, o);
-  Buffer<T> buffer;
+  Borrowed<T> buffer(ops);
   const Heads<T> z(gather_z(ops, projected, buffer), shape_.value_heads);
   const Out<T> normed = saved.normed.shape(n, value_width());
   gated_norm_forward<T>(ops, o, z, weights_.norm.w.data, eps_, Heads<T>(normed, shape_.value_heads),
@@ -163,7 +163,7 @@ template <typename T>
 void DeltaNetMixer<T>::core_backward(Ops<T>& ops, const BatchLayout& layout, In<T> d_o,
                                      DeltaNetSaved<T>& saved, Out<T> d_projected) const {
   const int64_t n = d_o.rows, heads = shape_.value_heads;
-  Buffer<T> wide_q, wide_k, gates, mixed_buffer, du;
+  Borrowed<T> wide_q(ops), wide_k(ops), gates(ops), mixed_buffer(ops), du(ops);
   const Out<T> d_mixed = mixed_buffer.shape(n, weights_.conv.w.rows);
   const Heads<T> dq(wide_q.shape(n, heads * shape_.key_dim), heads);
   const Heads<T> dk(wide_k.shape(n, heads * shape_.key_dim), heads);
@@ -187,7 +187,7 @@ template <typename T>
 void DeltaNetMixer<T>::backward(Ops<T>& ops, const BatchLayout& layout, In<T> dy, In<T> x,
                                 DeltaNetSaved<T>& saved, Out<T> dx) {
   const int64_t n = x.rows, heads = shape_.value_heads;
-  Buffer<T> normed_buffer, z_buffer, projected_buffer;
+  Borrowed<T> normed_buffer(ops), z_buffer(ops), projected_buffer(ops);
   const Out<T> d_normed = normed_buffer.shape(n, value_width());
   linear_backward<T>(ops, dy, saved.normed.view(), weights_.out, d_normed, false, true);
   const Out<T> projected = saved.projected.view();

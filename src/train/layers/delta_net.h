@@ -44,7 +44,7 @@ class DeltaNetMixer {
   int64_t z_column(int64_t head) const;
   int64_t b_column(int64_t head) const;
   int64_t a_column(int64_t head) const { return b_column(head) + ratio(); }
-  Out<T> gather_z(Ops<T>& ops, In<T> projected, Buffer<T>& to) const;
+  Out<T> gather_z(Ops<T>& ops, In<T> projected, Borrowed<T>& to) const;
   void gates_forward(Ops<T>& ops, DeltaNetSaved<T>& saved) const;
   void gates_backward(Ops<T>& ops, const DeltaNetSaved<T>& saved, In<T> dg, In<T> d_beta,
                       Out<T> d_projected) const;

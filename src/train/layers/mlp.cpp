@@ -54,7 +54,7 @@ void Mlp<T>::experts_forward(Ops<T>& ops, In<T> x, MlpSaved<T>& saved, Out<T> y)
     weight.data[slot] =
         saved.router.weights.view().row(routing.slot_token[s])[routing.slot_choice[s]];
   }
-  Buffer<T> buffer;
+  Borrowed<T> buffer(ops);
   const Out<T> out = buffer.shape(slots, x.cols);
   std::vector<Product<T>> up, down;
   for (int64_t e = 0; e < routing.experts; ++e) {
@@ -77,7 +77,7 @@ void Mlp<T>::experts_backward(Ops<T>& ops, In<T> dy, MlpSaved<T>& saved, Out<T> 
                               Out<T> dx) {
   const Routing& routing = saved.router.routing;
   const int64_t slots = routing.slots(), width = config_.expert_width;
-  Buffer<T> dy_buffer, dh_buffer, dab_buffer, dx_buffer, dw_buffer;
+  Borrowed<T> dy_buffer(ops), dh_buffer(ops), dab_buffer(ops), dx_buffer(ops), dw_buffer(ops);
   const Out<T> slot_dy = dy_buffer.shape(slots, dy.cols), dh = dh_buffer.shape(slots, width);
   const Out<T> dab = dab_buffer.shape(slots, 2 * width), slot_dx = dx_buffer.shape(slots, dy.cols);
   const Out<T> dw = dw_buffer.shape(slots, 1);
@@ -128,7 +128,7 @@ void Mlp<T>::always_backward(Ops<T>& ops, In<T> dy, In<T> x, MlpSaved<T>& saved,
                              Out<T> dx) {
   const GluWeights<T>& unit = weights_.always;
   const int64_t width = unit.down.w.cols;
-  Buffer<T> dh_buffer, dab_buffer;
+  Borrowed<T> dh_buffer(ops), dab_buffer(ops);
   const Out<T> dh = dh_buffer.shape(x.rows, width), dab = dab_buffer.shape(x.rows, 2 * width);
   const bool scaled = weights_.moe;
   linear_backward<T>(ops, dy, scaled ? saved.scaled.view() : saved.h.view(), unit.down, dh, false,
@@ -159,7 +159,7 @@ void Mlp<T>::backward(Ops<T>& ops, const BatchLayout& layout, In<T> dy, In<T> x,
     always_backward(ops, dy, x, saved, nullptr, dx);
     return;
   }
-  Buffer<T> weights_buffer, logits_buffer, gate_buffer;
+  Borrowed<T> weights_buffer(ops), logits_buffer(ops), gate_buffer(ops);
   const Out<T> d_weights = weights_buffer.zeros(x.rows, config_.experts_per_token);
   const Out<T> d_logits = logits_buffer.shape(x.rows, weights_.router.w.rows);
   experts_backward(ops, dy, saved, d_weights, dx);
