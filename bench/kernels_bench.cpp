@@ -20,6 +20,7 @@
 #include "backend/calibrate.h"
 #include "base/cpu_info.h"
 #include "base/random.h"
+#include "base/thread_pool.h"
 #include "tensor/half.h"
 
 namespace headgate {
@@ -211,19 +212,13 @@ class DecodeStep {
     span.rows = {0, 1, kContext};
     span.conv = l.conv.data();
     span.delta = l.delta.data();
-    const MutView q(b_in_.data(), 16, 128), k(b_in_.data() + 2048, 16, 128), o(c_.data(), 32, 128);
-    b_.linear(row(a_, 12288), row(h_, kHidden), *l.in);
-    b_.linear(row(gates_, 64), row(h_, kHidden), *l.gates);
-    b_.causal_conv1d_silu(row(b_in_, 8192), row(a_, 8192), ones(8192 * 4), 4, {&span, 1});
-    b_.l2_norm(q, q, 0.088f);
-    b_.l2_norm(k, k, 1.0f);
-    b_.delta_gates(row(beta_, 32), row(g_, 32), row(gates_, 32), row(gates_, 32, 32), ones(32),
-                   ones(32));
-    for (float& decay : g_) decay = -0.05f;
-    b_.gated_delta_rule(row(c_, 4096), row(b_in_, 2048), row(b_in_, 2048, 2048),
-                        row(b_in_, 4096, 4096), row(beta_, 32), row(g_, 32),
-                        {16, 32, 128, 128, false}, {&span, 1});
-    b_.gated_rms_norm(o, o, {a_.data() + 8192, 32, 128}, ones(128), 1e-6f);
+    const LinearPart parts[] = {{row(a_, 12288), l.in.get()}, {row(gates_, 64), l.gates.get()}};
+    b_.linear_group(parts, row(h_, kHidden));
+    const DeltaNetParams params{
+        {16, 32, 128, 128, false}, ones(8192 * 4), 4, ones(32), ones(32), ones(128), 1e-6f};
+    const DeltaNetInputs in{row(a_, 8192), row(a_, 4096, 8192), row(gates_, 32),
+                            row(gates_, 32, 32)};
+    b_.gated_delta_net(row(c_, 4096), in, params, {&span, 1});
   }
 
   void attention(Layer& l) {
@@ -291,9 +286,9 @@ class Bench {
     return options_.filter.empty() || name.find(options_.filter) != std::string::npos;
   }
 
-  // `bytes` and `flops` of one call of `run`.
-  void report(const std::string& name, double bytes, double flops, int times,
-              const std::function<void()>& run) {
+  // `bytes` and `flops` of one call of `run`; returns its seconds.
+  double report(const std::string& name, double bytes, double flops, int times,
+                const std::function<void()>& run) {
     const double before = calibrate_memory(options_.threads).read_gbps;
     // One thread can be timed by its own clock, which stops while others use the core.
     const clockid_t clock = options_.threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
@@ -304,6 +299,7 @@ class Bench {
                 seconds * 1e6, bytes / seconds * 1e-9, flops / seconds * 1e-9,
                 100 * bytes / seconds * 1e-9 / roof, before, after);
     std::fflush(stdout);
+    return seconds;
   }
 
   void linear(DType type) {
@@ -373,29 +369,38 @@ class Bench {
     }
   }
 
-  void delta_rule() {
-    if (!wants("delta rule")) return;
+  // Everything of a delta net between its projections; GB/s of state read and written.
+  void delta_net() {
+    if (!wants("delta net")) return;
     const DeltaShape shape{16, 32, 128, 128, false};
-    const int64_t layers = 36, state_floats = 32 * 128 * 128;
+    const int64_t layers = 36, state_floats = 32 * 128 * 128, window_floats = 3 * 8192;
     std::vector<float> state(static_cast<size_t>(layers * state_floats));
-    for (const int64_t tokens : {1, 4, 64, 256}) {
-      const std::vector<float> qk = random_floats(tokens * 16 * 128, 1);
-      const std::vector<float> v = random_floats(tokens * 32 * 128, 2);
-      const std::vector<float> beta(static_cast<size_t>(tokens * 32), 0.5f);
-      const std::vector<float> g(beta.size(), -0.05f);
-      std::vector<float> o(v.size());
+    std::vector<float> windows(static_cast<size_t>(layers * window_floats));
+    const std::vector<float> conv = random_floats(8192 * 4, 4), ones(128, 1.0f);
+    const std::vector<float> decay(32, -0.05f);
+    const int threads = options_.threads > 0 ? options_.threads : ThreadPool::default_threads();
+    for (const int64_t tokens : {1, 4, 64, 512}) {
+      const std::vector<float> qkv = random_floats(tokens * 8192, 1);
+      const std::vector<float> z = random_floats(tokens * 4096, 2),
+                               gates = random_floats(tokens * 32, 3);
+      std::vector<float> o(z.size());
+      const DeltaNetInputs in{{qkv.data(), tokens, 8192},
+                              {z.data(), tokens, 4096},
+                              {gates.data(), tokens, 32},
+                              {gates.data(), tokens, 32}};
+      const DeltaNetParams params{shape, conv, 4, decay, {ones.data(), 32}, ones, 1e-6f};
       int64_t layer = 0;
-      report("delta rule x " + std::to_string(tokens), 8.0 * static_cast<double>(state_floats),
-             8.0 * static_cast<double>(state_floats * tokens), tokens > 8 ? 8 : 100, [&] {
-               RecurrentSpan span;
-               span.rows = {0, tokens, 0};
-               span.delta = state.data() + (layer++ % layers) * state_floats;
-               const View in(qk.data(), tokens, 16 * 128);
-               const View gates(beta.data(), tokens, 32), decays(g.data(), tokens, 32);
-               backend_->gated_delta_rule({o.data(), tokens, 32 * 128}, in, in,
-                                          {v.data(), tokens, 32 * 128}, gates, decays, shape,
-                                          {&span, 1});
-             });
+      const double seconds =
+          report("delta net x " + std::to_string(tokens), 8.0 * static_cast<double>(state_floats),
+                 8.0 * static_cast<double>(state_floats * tokens), tokens > 8 ? 8 : 100, [&] {
+                   RecurrentSpan span;
+                   span.rows = {0, tokens, 0};
+                   span.delta = state.data() + layer % layers * state_floats;
+                   span.conv = windows.data() + layer++ % layers * window_floats;
+                   backend_->gated_delta_net({o.data(), tokens, 4096}, in, params, {&span, 1});
+                 });
+      std::printf("%-34s %10.2f us per token and layer of one core\n", "",
+                  seconds * 1e6 * threads / static_cast<double>(tokens));
     }
   }
 
@@ -452,7 +457,7 @@ int run(int argc, char** argv) {
     bench.linear(type);
   bench.decode_step();
   bench.experts(DType::kQ4_K);
-  bench.delta_rule();
+  bench.delta_net();
   bench.attention();
   return 0;
 }

@@ -6,9 +6,10 @@ CASES = [
     # name, kind, sequences, depth, tokens, model, goal with AMX, goal without
     ("prefill-512-q4", "prefill", 1, 0, 512, "q4", 4.0, 2.0),
     ("prefill-4096-q4", "prefill", 1, 0, 4096, "q4", 6.0, 3.0),
-    ("prefill-32768-q4", "prefill", 1, 0, 32768, "q4", 8.0, 4.0),
     ("decode-0-q4", "decode", 1, 0, 32, "q4", 1.9, 1.9),
     ("decode-4096-q4", "decode", 1, 4096, 32, "q4", None, None),
+    # Directly before the decode case of this depth, which then finds its context.
+    ("prefill-32768-q4", "prefill", 1, 0, 32768, "q4", 8.0, 4.0),
     ("decode-32768-q4", "decode", 1, 32768, 32, "q4", 2.5, 2.5),
     ("batch-4-q4", "decode", 4, 0, 16, "q4", None, None),
     ("batch-8-q4", "decode", 8, 0, 16, "q4", 2.0, 1.8),
@@ -19,6 +20,8 @@ CASES = [
 ]
 # A longer prompt is timed in pieces of so many tokens, the two programs in turns.
 PIECE_TOKENS = 8192
+# Settings of the peer are compared with at most so many tokens before and in a run.
+SCREEN_TOKENS = 4096
 
 
 class Case:
@@ -39,9 +42,15 @@ class Case:
         whole, rest = divmod(self.tokens, PIECE_TOKENS)
         return [PIECE_TOKENS] * whole + ([rest] if rest else [])
 
+    def screen_name(self):
+        """The case at whose size the settings of the peer are chosen: cases of one name share the choice."""
+        if self.kind == "prefill":
+            return f"prefill-{min(self.tokens, SCREEN_TOKENS)}-{self.model}"
+        return f"decode-{self.sequences}x{self.tokens}-at-{min(self.depth, SCREEN_TOKENS)}-{self.model}"
+
     def room(self, runs):
         """Tokens of context that so many runs need."""
-        return self.tokens if self.kind == "prefill" else self.depth + self.tokens * (runs + 1) + 16
+        return self.tokens if self.kind == "prefill" else (self.depth or 1) + self.tokens * (runs + 1) + 16
 
 
 def all_cases():

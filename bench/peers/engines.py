@@ -15,7 +15,7 @@ class Engine:
 
     def __init__(self, name, command):
         self.name = name
-        self.command = command
+        self.opened, self.position = None, 0  # (sequences, room, settings) of the last open, and tokens since
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         except OSError as error:
@@ -36,6 +36,20 @@ class Engine:
             raise PeerError(f"{self.name}: {line}: {reply['error']}")
         return reply
 
+    def seconds(self, verb, tokens):
+        """Runs prefill or decode of so many tokens; the seconds it took."""
+        answer = self.ask(f"{verb} {tokens}")
+        self.position = answer["position"]
+        return answer["seconds"]
+
+    def holds(self, sequences, depth, room, settings):
+        """Whether the open sequences can serve as they are. The micro-batch does not matter for decoding."""
+        if self.opened is None or self.position != depth or depth == 0:
+            return False
+        had_sequences, had_room, had = self.opened
+        same = had is None or all(had[key] == settings[key] for key in ("repack", "flash", "kv"))
+        return had_sequences == sequences and had_room >= room and same
+
     def close(self):
         if self.process.poll() is None:
             try:
@@ -53,11 +67,9 @@ class Headgate(Engine):
     def __init__(self, binary, model, threads, extra=()):
         super().__init__("headgate", [binary, "bench", "-m", model, "-t", str(threads), "--no-mtp", "--interactive", *extra])
 
-    def open(self, sequences, tokens, _settings):
+    def open(self, sequences, tokens, _settings=None):
         self.ask(f"open {sequences} {tokens}")
-
-    def seconds(self, verb, tokens):
-        return self.ask(f"{verb} {tokens}")["seconds"]
+        self.opened, self.position = (sequences, tokens, None), 0
 
 
 class LlamaCpp(Engine):
@@ -71,9 +83,7 @@ class LlamaCpp(Engine):
 
     def open(self, sequences, tokens, settings):
         self.ask(f"open {sequences} {tokens} {settings['micro_batch']} {settings['flash']} {settings['kv']}")
-
-    def seconds(self, verb, tokens):
-        return self.ask(f"{verb} {tokens}")["seconds"]
+        self.opened, self.position = (sequences, tokens, settings), 0
 
 
 class Quiet:

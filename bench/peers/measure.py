@@ -3,13 +3,12 @@ import statistics
 import sys
 import time
 
-from cases import describe_settings, peer_settings
+from cases import SCREEN_TOKENS, describe_settings, peer_settings
 from engines import SETTLE_SECONDS, Headgate, LlamaCpp, Quiet
 from peer_build import PeerError
 
-# Settings are compared with at most so many tokens before and in a run, where the case has more.
-SCREEN_TOKENS = 4096
 CALIBRATION_LIMIT = 0.15
+DECODE_ROOM = 1024
 
 
 def note(text):
@@ -99,11 +98,13 @@ class Bench:
         return result
 
     def prefill_pairs(self, case, settings, ours, theirs, result):
+        long = len(case.pieces()) > 1
+
         def reopen():
             for engine in (theirs, ours):
-                engine.open(case.sequences, case.tokens, settings)
+                # Room behind a long prompt for the decode case of this depth.
+                engine.open(case.sequences, case.tokens + (DECODE_ROOM if long else 0), settings)
 
-        long = len(case.pieces()) > 1
         if not long:
             reopen()
             one_pair(case, ours, theirs, case.tokens)  # warms up
@@ -122,8 +123,9 @@ class Bench:
     def decode_pairs(self, case, settings, ours, theirs, result):
         runs = max(self.options.pairs, self.options.decode_pairs)
         for engine in (theirs, ours):
-            engine.open(case.sequences, case.room(runs), settings)
-            engine.seconds("prefill", case.depth or 1)
+            if not engine.holds(case.sequences, case.depth, case.room(runs), settings):
+                engine.open(case.sequences, case.room(runs), settings)
+                engine.seconds("prefill", case.depth or 1)
         with self.quiet() as quiet:
             result["calibration_before"] = ours.ask("calibrate")
             one_pair(case, ours, theirs, case.tokens)  # warms up

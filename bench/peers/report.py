@@ -48,7 +48,7 @@ def markdown(results):
         if name not in results["cases"]:
             continue
         tried = "; ".join(f"{describe_settings(e['settings'])}: {e['tokens_per_second']:.1f}"
-                          for e in results["screening"].get(name, []))
+                          for e in results["screening"].get(results["cases"][name]["screening"], []))
         out.append(f"- {name}: **{describe_settings(results['cases'][name]['settings'])}**. {tried}")
     if results.get("llama_bench"):
         out += ["", "The driver beside llama-bench itself, same settings (tok/s):", "", "| test | driver | llama-bench |",
