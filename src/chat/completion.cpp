@@ -152,6 +152,7 @@ CompletionResult Completion::run(const CompletionRequest& request) {
   result.reused_tokens = generated.reused_tokens;
   result.prefill_seconds = generated.prefill_seconds;
   result.decode_seconds = generated.decode_seconds;
+  result.drafts = std::move(generated.drafts);
   return result;
 }
 

@@ -49,6 +49,7 @@ struct CompletionResult {
   int64_t reused_tokens = 0;
   double prefill_seconds = 0;
   double decode_seconds = 0;
+  DraftStats drafts;
 };
 
 // Thread rule: one request at a time. All parts must outlive it.

@@ -97,6 +97,25 @@ void AnswerPrinter::finish() {
   line_open_ = false;
 }
 
+namespace {
+
+// "41 of 60 kept (first 82 %, second 64 %), 9 found in the text, 2.1 tokens a step, 0.2 s
+// drafting".
+std::string describe_drafts(const DraftStats& drafts, int64_t generated) {
+  std::string places;
+  for (size_t i = 0; i < drafts.drafted.size() && drafts.drafted[i] > 0; ++i) {
+    places += fmt::format(
+        "{}{:.0f} %", places.empty() ? "by place " : ", ",
+        100.0 * static_cast<double>(drafts.accepted[i]) / static_cast<double>(drafts.drafted[i]));
+  }
+  const double steps = static_cast<double>(std::max<int64_t>(drafts.steps, 1));
+  return fmt::format("{} of {} kept ({}), {} found in the text, {:.2f} tokens a step, {} drafting",
+                     drafts.total_accepted(), drafts.total_drafted(), places, drafts.looked_up,
+                     static_cast<double>(generated) / steps, format_seconds(drafts.draft_seconds));
+}
+
+}  // namespace
+
 std::string describe_timings(const CompletionResult& r) {
   const int64_t computed = r.prompt_tokens - r.reused_tokens;
   const auto generated = static_cast<int64_t>(r.tokens.size());
@@ -107,6 +126,7 @@ std::string describe_timings(const CompletionResult& r) {
   table.row(
       {"answer", fmt::format("{} tokens, {}{}, {}", generated, format_seconds(r.decode_seconds),
                              speed(generated, r.decode_seconds), finish_reason_name(r.reason))});
+  if (r.drafts.total_drafted() > 0) table.row({"drafts", describe_drafts(r.drafts, generated)});
   return table.text();
 }
 

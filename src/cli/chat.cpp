@@ -242,6 +242,7 @@ void add_chat(CommandLine& line) {
       .flag("-v,--verbose", o->verbose, "Report speeds after each answer");
   add_sampling_options(command, o->sampling);
   add_model_options(command, o->model);
+  add_draft_option(command, o->model);
   command.example("headgate chat", "talk to the embedded model")
       .example("headgate chat -m model.gguf -s \"You are terse.\" --temp 0.3",
                "another model, with a system message")

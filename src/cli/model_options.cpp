@@ -2,6 +2,7 @@
 #include "cli/model_options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "cli/embedded_model.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "engine/draft_control.h"
 
 namespace headgate {
 namespace {
@@ -16,6 +18,19 @@ namespace {
 bool ends_with(const std::string& text, std::string_view suffix) {
   return text.size() >= suffix.size() &&
          std::string_view(text).substr(text.size() - suffix.size()) == suffix;
+}
+
+int64_t draft_count(const std::string& text) {
+  if (text == "auto") return -1;
+  if (text == "off") return 0;
+  int64_t count = -1;
+  const auto end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, count);
+  if (parsed.ec != std::errc() || parsed.ptr != end || count < 0 || count > kMostDrafts) {
+    fail(ErrorCode::kInvalidArgument, "--draft: found {}, expected auto, off or 0 to {}",
+         printable(text), kMostDrafts);
+  }
+  return count;
 }
 
 }  // namespace
@@ -46,6 +61,15 @@ void add_model_options(Command& command, ModelOptions& options) {
       .flag("--exact", options.exact,
             "Multiply quantised weights with fp32 activations: slower, the most exact")
       .flag("--no-mtp", options.no_mtp, "Leave the multi-token-prediction module out");
+}
+
+void add_draft_option(Command& command, ModelOptions& options) {
+  options.drafts = "auto";
+  command
+      .option("--draft", options.drafts,
+              "Tokens to draft and verify together: auto, off or a number up to 7. Changes the "
+              "speed, never the text")
+      .takes("N");
 }
 
 Checkpoint open_model_files(const ModelOptions& options) {
@@ -106,6 +130,7 @@ SessionOptions session_options(const ModelOptions& options, const ModelConfig& c
   session.context = options.context;
   session.prefill_chunk = options.chunk;
   session.kv_dtype = kv_dtype(options, config);
+  session.drafts = draft_count(options.drafts);
   return session;
 }
 

@@ -28,12 +28,16 @@ struct ModelOptions {
   std::string packed_cache;  // folder of packed side files; empty: none
   bool exact = false;
   bool no_mtp = false;
+  std::string drafts = "off";  // auto, off or a number
 };
 
 // -m alone, for commands that only look at files.
 void add_model_path(Command& command, ModelOptions& options);
 // -m and everything about loading and state.
 void add_model_options(Command& command, ModelOptions& options);
+
+// --draft, for commands that generate; its default is auto.
+void add_draft_option(Command& command, ModelOptions& options);
 
 // Opens what -m names. Throws kNotFound without -m when the binary holds no model.
 Checkpoint open_model_files(const ModelOptions& options);

@@ -94,6 +94,12 @@ json::object timings_json(const CompletionResult& r, double load_seconds) {
           {"decode_seconds", r.decode_seconds}};
 }
 
+// The names of OpenAI's usage object.
+json::object draft_usage_json(const DraftStats& drafts) {
+  return {{"accepted_prediction_tokens", drafts.total_accepted()},
+          {"rejected_prediction_tokens", drafts.total_drafted() - drafts.total_accepted()}};
+}
+
 json::object result_json(const Assistant& assistant, const CompletionResult& r, uint64_t seed) {
   const auto text = [](const std::optional<std::string>& t) {
     return t ? json::value(*t) : json::value(nullptr);
@@ -111,7 +117,8 @@ json::object result_json(const Assistant& assistant, const CompletionResult& r, 
           {"seed", seed},
           {"usage", json::object{{"prompt_tokens", r.prompt_tokens},
                                  {"reused_tokens", r.reused_tokens},
-                                 {"completion_tokens", r.tokens.size()}}},
+                                 {"completion_tokens", r.tokens.size()},
+                                 {"completion_tokens_details", draft_usage_json(r.drafts)}}},
           {"timings", timings_json(r, assistant.loaded.load_seconds)}};
 }
 
@@ -145,6 +152,7 @@ int run_ids(const RunOptions& o, CompletionRequest request) {
     timings.prompt_tokens = result.prompt_tokens;
     timings.prefill_seconds = result.prefill_seconds;
     timings.decode_seconds = result.decode_seconds;
+    timings.drafts = result.drafts;
     write_stderr(describe_timings(timings));
   }
   return result.reason == FinishReason::kCancelled ? exit_code(ErrorCode::kCancelled) : 0;
@@ -218,6 +226,7 @@ void add_run(CommandLine& line) {
       .flag("-v,--verbose", o->verbose, "Report times and speeds on standard error");
   add_sampling_options(command, o->sampling);
   add_model_options(command, o->model);
+  add_draft_option(command, o->model);
   command.example("headgate run \"Why is the sky blue?\"", "ask the embedded model")
       .example("headgate run -m model.gguf -f question.txt -n 200 -v",
                "another model, with timings")

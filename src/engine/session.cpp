@@ -1,13 +1,15 @@
-// The single-sequence loop: reuse what the state holds, prefill the rest in chunks, decode one
-// token a step.
+// One sequence: reuse what the state holds, prefill the rest in chunks, then decode.
 #include "engine/session.h"
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/decode_loop.h"
+#include "engine/session_data.h"
 
 namespace headgate {
 namespace {
@@ -25,6 +27,15 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+SequenceState create_state(StatePool& pool) {
+  std::optional<SequenceState> made = pool.create();
+  if (!made) {
+    fail(ErrorCode::kResourceExhausted, "sequence state: {} bytes, budget of {} bytes",
+         pool.shape().recurrent_bytes(), pool.budget_bytes());
+  }
+  return std::move(*made);
+}
+
 int64_t default_budget(const StateShape& shape, int64_t context) {
   // One page more than the context needs: the last page may be copied before it is written.
   const int64_t pages = (context + shape.kv.page_tokens - 1) / shape.kv.page_tokens + 1;
@@ -37,6 +48,14 @@ DType default_kv_dtype(const ModelConfig& config) {
   const int64_t bytes = config.attention_layers() * 2 * config.attention.kv_heads *
                         config.attention.head_dim * static_cast<int64_t>(sizeof(float));
   return bytes <= 16 << 10 ? DType::kF32 : DType::kBF16;
+}
+
+int64_t DraftStats::total_drafted() const {
+  return std::accumulate(drafted.begin(), drafted.end(), int64_t{0});
+}
+
+int64_t DraftStats::total_accepted() const {
+  return std::accumulate(accepted.begin(), accepted.end(), int64_t{0});
 }
 
 std::string_view finish_reason_name(FinishReason reason) {
@@ -53,81 +72,101 @@ std::string_view finish_reason_name(FinishReason reason) {
   return "stop";
 }
 
-struct Session::Data {
-  std::shared_ptr<const Model> model;
-  int64_t text_tokens;
-  int64_t context;
-  int64_t prefill_chunk;
-  StatePool pool;
-  SequenceState state;
-  std::vector<int32_t> held;  // the tokens the state has consumed
-  StepResult result;
+Session::Data::Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx,
+                    const SessionOptions& options, const StateShape& shape, int64_t budget)
+    : model(std::move(m)),
+      text_tokens(text),
+      context(ctx),
+      prefill_chunk(options.prefill_chunk),
+      pool(shape, budget),
+      state(create_state(pool)),
+      drafting(options.drafts != 0),
+      control(options.drafts) {
+  if (!drafting || !model->has_mtp()) return;
+  module = std::make_unique<ModuleDrafter>(*model, options.kv_dtype, context, kPageTokens);
+  result.keep_hidden = true;
+}
 
-  Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx, int64_t chunk,
-       const StateShape& shape, int64_t budget)
-      : model(std::move(m)),
-        text_tokens(text),
-        context(ctx),
-        prefill_chunk(chunk),
-        pool(shape, budget),
-        state(create(pool)) {}
+void Session::Data::step(std::span<const int32_t> tokens, LogitRows logits, bool deferred) {
+  if (!state.reserve(static_cast<int64_t>(tokens.size()))) {
+    fail(ErrorCode::kResourceExhausted,
+         "key-value cache: no room for {} more tokens after {}, budget of {} bytes", tokens.size(),
+         held.size(), pool.budget_bytes());
+  }
+  const BatchItem item{&state, tokens, logits, deferred};
+  model->forward({&item, 1}, result);
+  held.insert(held.end(), tokens.begin(), tokens.end());
+  if (module == nullptr) return;
+  const int64_t size = result.hidden_size;
+  last_hidden.assign(result.hidden.end() - size, result.hidden.end());
+  if (!deferred)  // of a deferred step only the verified rows are, once they are known
+    module->add_hidden({result.hidden.data(), static_cast<int64_t>(tokens.size()), size});
+}
 
-  static SequenceState create(StatePool& pool) {
-    std::optional<SequenceState> made = pool.create();
-    if (!made) {
-      fail(ErrorCode::kResourceExhausted, "sequence state: {} bytes, budget of {} bytes",
-           pool.shape().recurrent_bytes(), pool.budget_bytes());
+void Session::Data::keep_rows(int64_t position) {
+  const auto after = static_cast<int64_t>(held.size());
+  const int64_t reached = state.rewind(position);
+  HEADGATE_CHECK(reached == position);
+  held.resize(static_cast<size_t>(position));
+  if (module == nullptr) return;
+  const int64_t size = result.hidden_size;
+  const int64_t first = after - static_cast<int64_t>(result.hidden.size()) / size;
+  const View verified{result.hidden.data(), position - first, size};
+  module->add_hidden(verified);
+  last_hidden.assign(verified.row(verified.rows - 1), verified.row(verified.rows - 1) + size);
+}
+
+View Session::Data::last_logits() const {
+  return {result.logits.data(), static_cast<int64_t>(result.logits.size()) / result.vocabulary,
+          result.vocabulary};
+}
+
+int64_t Session::Data::reuse_prefix(const std::vector<int32_t>& prompt) {
+  const auto differ = std::mismatch(held.begin(), held.end(), prompt.begin(), prompt.end()).first;
+  const int64_t common =
+      std::min<int64_t>(differ - held.begin(), static_cast<int64_t>(prompt.size()) - 1);
+  const bool cut = common < static_cast<int64_t>(held.size());
+  const int64_t kept = cut ? state.rewind(common) : common;
+  held.resize(static_cast<size_t>(kept));
+  if (module == nullptr) return kept;
+  while (!hidden_at.empty() && hidden_at.back().position > kept) hidden_at.pop_back();
+  if (cut) {
+    const bool known = !hidden_at.empty() && hidden_at.back().position == kept;
+    last_hidden = known ? hidden_at.back().hidden : std::vector<float>();
+  }
+  module->rewind(kept, last_hidden);
+  return kept;
+}
+
+bool Session::Data::prefill(const GenerationRequest& request) {
+  const auto total = static_cast<int64_t>(request.prompt.size());
+  const int64_t snapshot_at = total - kSnapshotDistance;
+  if (module != nullptr && !held.empty())
+    module->add_tokens(std::span(request.prompt).subspan(held.size(), 1));
+  while (static_cast<int64_t>(held.size()) < total) {
+    if (request.cancel != nullptr && request.cancel->load()) return false;
+    const auto from = static_cast<int64_t>(held.size());
+    int64_t to = std::min(total, from + prefill_chunk);
+    if (from < snapshot_at && snapshot_at < to) to = snapshot_at;
+    const std::span<const int32_t> rest =
+        std::span(request.prompt).subspan(static_cast<size_t>(from));
+    step(rest.first(static_cast<size_t>(to - from)),
+         to == total ? LogitRows::kLast : LogitRows::kNone);
+    if (module != nullptr) {
+      const auto known = static_cast<size_t>(std::min(to + 1, total) - from - 1);
+      module->add_tokens(rest.subspan(1, known));
+      module->catch_up();
     }
-    return std::move(*made);
-  }
-
-  // Runs `tokens` through the model and returns the logits of the wanted rows in `result`.
-  void step(std::span<const int32_t> tokens, LogitRows logits) {
-    if (!state.reserve(static_cast<int64_t>(tokens.size()))) {
-      fail(ErrorCode::kResourceExhausted,
-           "key-value cache: no room for {} more tokens after {}, budget of {} bytes",
-           tokens.size(), held.size(), pool.budget_bytes());
+    // Without budget for a snapshot a later rewind replays more; nothing else is lost.
+    if (to == snapshot_at && !state.keep_snapshot()) {
+      log_debug("no budget for a state snapshot at {}", to);
+    } else if (to == snapshot_at && module != nullptr) {
+      hidden_at.push_back({to, last_hidden});
     }
-    const BatchItem item{&state, tokens, logits};
-    model->forward({&item, 1}, result);
-    held.insert(held.end(), tokens.begin(), tokens.end());
+    if (request.on_prefill) request.on_prefill(to, total);
   }
-
-  View last_logits() const {
-    return {result.logits.data(), static_cast<int64_t>(result.logits.size()) / result.vocabulary,
-            result.vocabulary};
-  }
-
-  // Cuts the state back to a prefix of `prompt` that leaves at least its last token to compute.
-  int64_t reuse_prefix(const std::vector<int32_t>& prompt) {
-    const auto differ = std::mismatch(held.begin(), held.end(), prompt.begin(), prompt.end()).first;
-    const int64_t common =
-        std::min<int64_t>(differ - held.begin(), static_cast<int64_t>(prompt.size()) - 1);
-    const int64_t kept = common < static_cast<int64_t>(held.size()) ? state.rewind(common) : common;
-    held.resize(static_cast<size_t>(kept));
-    return kept;
-  }
-
-  // Prefills prompt[held.size()..]; false when cancelled between chunks.
-  bool prefill(const GenerationRequest& request) {
-    const auto total = static_cast<int64_t>(request.prompt.size());
-    const int64_t snapshot_at = total - kSnapshotDistance;
-    while (static_cast<int64_t>(held.size()) < total) {
-      if (request.cancel != nullptr && request.cancel->load()) return false;
-      const auto from = static_cast<int64_t>(held.size());
-      int64_t to = std::min(total, from + prefill_chunk);
-      if (from < snapshot_at && snapshot_at < to) to = snapshot_at;
-      step(std::span(request.prompt)
-               .subspan(static_cast<size_t>(from), static_cast<size_t>(to - from)),
-           to == total ? LogitRows::kLast : LogitRows::kNone);
-      // Without budget for a snapshot a later rewind replays more; nothing else is lost.
-      if (to == snapshot_at && !state.keep_snapshot())
-        log_debug("no budget for a state snapshot at {}", to);
-      if (request.on_prefill) request.on_prefill(to, total);
-    }
-    return true;
-  }
-};
+  return true;
+}
 
 Session::Session(std::shared_ptr<const Model> model, int64_t text_tokens,
                  const SessionOptions& options) {
@@ -137,11 +176,16 @@ Session::Session(std::shared_ptr<const Model> model, int64_t text_tokens,
     fail(ErrorCode::kInvalidArgument, "prefill chunk: found {}, expected at least 1",
          options.prefill_chunk);
   }
-  const StateShape shape = model->state_shape(options.kv_dtype, kPageTokens);
+  if (options.drafts < -1 || options.drafts > kMostDrafts) {
+    fail(ErrorCode::kInvalidArgument, "drafts: found {}, expected -1 to {}", options.drafts,
+         kMostDrafts);
+  }
+  const int64_t most = options.drafts < 0 ? kMostDrafts : options.drafts;
+  const StateShape shape =
+      model->state_shape(options.kv_dtype, kPageTokens, most > 0 ? most + 1 : 0);
   const int64_t budget =
       options.state_budget_bytes > 0 ? options.state_budget_bytes : default_budget(shape, context);
-  data_ = std::make_unique<Data>(std::move(model), text_tokens, context, options.prefill_chunk,
-                                 shape, budget);
+  data_ = std::make_unique<Data>(std::move(model), text_tokens, context, options, shape, budget);
 }
 
 Session::~Session() = default;
@@ -168,35 +212,7 @@ GenerationResult Session::generate(const GenerationRequest& request) {
     return out;
   }
 
-  Sampler sampler(request.sampling, d.text_tokens);
-  sampler.add_prompt(request.prompt);
-  const auto is_stop = [&](int32_t token) {
-    return std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) !=
-           request.stop_tokens.end();
-  };
-  const auto decode_start = Clock::now();
-  while (true) {
-    if (request.max_tokens >= 0 && static_cast<int64_t>(out.tokens.size()) >= request.max_tokens) {
-      out.reason = FinishReason::kLength;
-      break;
-    }
-    if (request.cancel != nullptr && request.cancel->load()) {
-      out.reason = FinishReason::kCancelled;
-      break;
-    }
-    const SampledToken sampled =
-        sampler.sample({d.last_logits().row(0), static_cast<size_t>(d.result.vocabulary)});
-    if (is_stop(sampled.token)) break;
-    out.tokens.push_back(sampled.token);
-    if (request.on_token && !request.on_token(sampled)) break;
-    if (prompt_tokens + static_cast<int64_t>(out.tokens.size()) >= d.context) {
-      out.reason = FinishReason::kContext;
-      break;
-    }
-    if (static_cast<int64_t>(out.tokens.size()) == request.max_tokens) continue;
-    d.step({&sampled.token, 1}, LogitRows::kLast);
-  }
-  out.decode_seconds = seconds_since(decode_start);
+  DecodeLoop(d, request, out).run();
   return out;
 }
 
@@ -220,6 +236,8 @@ void Session::score(std::span<const int32_t> tokens, int64_t chunk,
 void Session::clear() {
   data_->state.rewind(0);
   data_->held.clear();
+  data_->hidden_at.clear();
+  if (data_->module != nullptr) data_->module->rewind(0, {});
 }
 
 int64_t Session::position() const { return static_cast<int64_t>(data_->held.size()); }

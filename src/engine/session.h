@@ -21,6 +21,21 @@ struct SessionOptions {
   DType kv_dtype = DType::kF32;  // of KvLayout
   int64_t state_budget_bytes =
       0;  // KV pages, slots and snapshots; 0: what `context` needs, plus four snapshots
+  // Tokens drafted per step and verified by the next: 0 none, -1 as many as pay. Never changes a
+  // text, only its speed.
+  int64_t drafts = 0;
+};
+
+// What drafting did for one answer.
+struct DraftStats {
+  std::vector<int64_t> drafted,
+      accepted;              // by place in the chain: the first draft, the second, ...
+  int64_t looked_up = 0;     // of the drafted, found in the text instead of the module
+  int64_t steps = 0;         // of the whole model while decoding
+  double draft_seconds = 0;  // of decode_seconds, spent in the module
+
+  int64_t total_drafted() const;
+  int64_t total_accepted() const;
 };
 
 // fp32 while a token's keys and values take at most 16 KiB so, bf16 beyond: small models stay
@@ -49,9 +64,12 @@ struct GenerationResult {
   int64_t reused_tokens = 0;  // of the prompt, found in the state
   double prefill_seconds = 0;
   double decode_seconds = 0;
+  DraftStats drafts;
 };
 
-// Owns one sequence and remembers which tokens it holds. Thread rule: one thread; `model` outlives
+// Owns one sequence and remembers which tokens it holds. With drafts, each step verifies what the
+// model's drafting module (or the text so far) proposes: the output is that of plain decoding,
+// token for token, for any sampling parameters and seed. Thread rule: one thread; `model` outlives
 // it.
 class Session {
  public:
@@ -75,6 +93,7 @@ class Session {
   const Model& model() const;
 
  private:
+  friend class DecodeLoop;
   struct Data;
   std::unique_ptr<Data> data_;
 };

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
@@ -26,13 +27,16 @@ class SessionTest : public testing::TestWithParam<const char*> {
   }
 
   Session make(const SessionOptions& options = {.context = 512}) const {
-    return Session(model_, kTextTokens, options);
+    return Session(model_, std::min(kTextTokens, model_->config().vocabulary), options);
   }
 
-  static std::vector<int32_t> random_tokens(int64_t count, uint64_t seed) {
+  std::vector<int32_t> random_tokens(int64_t count, uint64_t seed) const {
+    const auto vocabulary =
+        static_cast<uint64_t>(std::min<int64_t>(model_->config().vocabulary, 300));
     std::vector<int32_t> tokens;
     for (int64_t i = 0; i < count; ++i) {
-      tokens.push_back(static_cast<int32_t>(random_bits(seed, 0, static_cast<uint64_t>(i)) % 300));
+      tokens.push_back(
+          static_cast<int32_t>(random_bits(seed, 0, static_cast<uint64_t>(i)) % vocabulary));
     }
     return tokens;
   }
@@ -139,7 +143,70 @@ TEST_P(SessionTest, ScoringInChunksCoversEveryRowOnce) {
   EXPECT_EQ(rows, 50);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, SessionTest, testing::Values("q3n_tiny", "q3_dense", "q35_moe"));
+// Every request, plain and with drafts of any depth, greedy and sampled, cold and warm.
+TEST_P(SessionTest, DraftsNeverChangeAText) {
+  std::vector<int32_t> prompt = random_tokens(30, 21);
+  const std::vector<int32_t> start = prompt;
+  prompt.insert(prompt.end(), start.begin(), start.end());  // repeats: something to look up
+  for (const float temperature : {0.0f, 0.7f}) {
+    GenerationRequest request = greedy(prompt, 60);
+    request.sampling.temperature = temperature;
+    request.sampling.top_p = 0.9f;
+    request.sampling.repetition_penalty = temperature > 0 ? 1.1f : 1.0f;
+    request.sampling.frequency_penalty = temperature > 0 ? 0.2f : 0.0f;
+    request.sampling.seed = 9;
+    Session plain = make();
+    const std::vector<int32_t> want = plain.generate(request).tokens;
+    ASSERT_EQ(want.size(), 60u);
+    GenerationRequest next = request;
+    next.prompt.insert(next.prompt.end(), want.begin(), want.end());
+    next.prompt.push_back(5);
+    const std::vector<int32_t> want_next = plain.generate(next).tokens;
+    for (const int64_t drafts : {-1, 1, 2, 3, 5, 7}) {
+      SessionOptions options{.context = 512};
+      options.drafts = drafts;
+      Session session = make(options);
+      EXPECT_EQ(session.generate(request).tokens, want) << drafts;
+      EXPECT_EQ(session.generate(next).tokens, want_next) << drafts;
+      const GenerationResult again = session.generate(request);
+      EXPECT_EQ(again.tokens, want) << drafts;
+      if (drafts > 0 && model_->has_mtp()) {
+        EXPECT_GT(again.drafts.total_drafted(), 0);
+      }
+    }
+  }
+}
+
+// Answers cut by a stop token, a length, the caller or a full context in the middle of a round
+// leave the state as plain decoding would.
+TEST_P(SessionTest, AnEndInTheMiddleOfDraftsLeavesAnExactState) {
+  const std::vector<int32_t> prompt = random_tokens(20, 22);
+  Session plain = make();
+  const std::vector<int32_t> want = plain.generate(greedy(prompt, 40)).tokens;
+  SessionOptions options{.context = 512};
+  options.drafts = 4;
+  for (int64_t end = 1; end < 24; ++end) {
+    Session session = make(options);
+    GenerationRequest request = greedy(prompt, end);
+    const bool by_caller = end % 2 == 0;
+    int64_t seen = 0;
+    if (by_caller) {
+      request.max_tokens = 40;
+      request.on_token = [&](const SampledToken&) { return ++seen < end; };
+    }
+    const GenerationResult cut = session.generate(request);
+    ASSERT_EQ(cut.tokens, std::vector<int32_t>(want.begin(), want.begin() + end));
+    EXPECT_EQ(session.position(), 20 + end - 1);
+    GenerationRequest rest = greedy(prompt, 40 - end);
+    rest.prompt.insert(rest.prompt.end(), cut.tokens.begin(), cut.tokens.end());
+    const GenerationResult more = session.generate(rest);
+    EXPECT_EQ(more.reused_tokens, 20 + end - 1);
+    EXPECT_EQ(more.tokens, std::vector<int32_t>(want.begin() + end, want.end())) << end;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, SessionTest,
+                         testing::Values("q3n_tiny", "q3_dense", "q35_moe", "q3n_spec"));
 
 }  // namespace
 }  // namespace headgate

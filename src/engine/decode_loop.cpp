@@ -1,0 +1,129 @@
+// Decoding with verified drafts; without drafts every round is one plain step.
+#include "engine/decode_loop.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+
+namespace headgate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+DecodeLoop::DecodeLoop(Session::Data& session, const GenerationRequest& request,
+                       GenerationResult& out)
+    : session_(session),
+      request_(request),
+      out_(out),
+      sampler_(request.sampling, session.text_tokens) {
+  sampler_.add_prompt(request.prompt);
+  out_.drafts.drafted.assign(kMostDrafts, 0);
+  out_.drafts.accepted.assign(kMostDrafts, 0);
+}
+
+void DecodeLoop::run() {
+  const auto start = Clock::now();
+  bool going = request_.max_tokens != 0;
+  if (!going) out_.reason = FinishReason::kLength;
+  if (going) going = may_continue() && emit(0);
+  while (going && may_continue()) going = verify(draft());
+  out_.decode_seconds = seconds_since(start);
+}
+
+bool DecodeLoop::may_continue() {
+  if (request_.cancel == nullptr || !request_.cancel->load()) return true;
+  out_.reason = FinishReason::kCancelled;
+  return false;
+}
+
+bool DecodeLoop::emit(int64_t row) {
+  const View logits = session_.last_logits();
+  const SampledToken sampled = sampler_.sample({logits.row(row), static_cast<size_t>(logits.cols)});
+  const auto& stops = request_.stop_tokens;
+  if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) return false;
+  out_.tokens.push_back(sampled.token);
+  if (session_.module != nullptr) session_.module->add_tokens({&sampled.token, 1});
+  if (request_.on_token && !request_.on_token(sampled)) return false;
+  const auto generated = static_cast<int64_t>(out_.tokens.size());
+  if (out_.prompt_tokens + generated >= session_.context) {
+    out_.reason = FinishReason::kContext;
+    return false;
+  }
+  if (generated != request_.max_tokens) return true;
+  out_.reason = FinishReason::kLength;
+  return false;
+}
+
+std::vector<int32_t> DecodeLoop::draft() {
+  if (!session_.drafting) return {};
+  const auto generated = static_cast<int64_t>(out_.tokens.size());
+  int64_t limit = session_.context - out_.prompt_tokens - generated - 1;
+  if (request_.max_tokens >= 0) limit = std::min(limit, request_.max_tokens - generated - 1);
+  limit = std::min(limit, session_.state.shape().recurrent_layers > 0
+                              ? session_.state.shape().deferred_rows - 1
+                              : kMostDrafts);
+  if (limit <= 0) return {};
+
+  std::vector<int32_t> text(session_.held);
+  text.push_back(out_.tokens.back());
+  session_.lookup.update(text);
+  std::vector<int32_t> found = session_.lookup.draft(limit);
+  DraftControl::Choice by_lookup, by_module;
+  if (!found.empty()) {
+    by_lookup = session_.control.choose(DraftSource::kLookup, static_cast<int64_t>(found.size()));
+  }
+  if (session_.module != nullptr && by_lookup.depth < 2)
+    by_module = session_.control.choose(DraftSource::kModule, limit);
+  if (by_lookup.depth > 0 && by_lookup.tokens_per_second >= by_module.tokens_per_second) {
+    source_ = DraftSource::kLookup;
+    found.resize(static_cast<size_t>(by_lookup.depth));
+    out_.drafts.looked_up += by_lookup.depth;
+    return found;
+  }
+  source_ = DraftSource::kModule;
+  if (by_module.depth == 0) {
+    if (session_.module != nullptr) session_.module->catch_up();
+    return {};
+  }
+  const auto start = Clock::now();
+  std::vector<int32_t> drafts = session_.module->draft(by_module.depth, sampler_);
+  const double seconds = seconds_since(start);
+  session_.control.record_drafts(static_cast<int64_t>(drafts.size()), seconds);
+  out_.drafts.draft_seconds += seconds;
+  return drafts;
+}
+
+bool DecodeLoop::verify(const std::vector<int32_t>& drafts) {
+  const auto count = static_cast<int64_t>(drafts.size());
+  const auto before = static_cast<int64_t>(session_.held.size());
+  std::vector<int32_t> tokens{out_.tokens.back()};
+  tokens.insert(tokens.end(), drafts.begin(), drafts.end());
+  const auto start = Clock::now();
+  session_.step(tokens, LogitRows::kAll, /*deferred=*/count > 0);
+  session_.control.record_step(count + 1, seconds_since(start));
+  ++out_.drafts.steps;
+
+  int64_t accepted = 0;
+  bool going = emit(0);
+  while (going && accepted < count && out_.tokens.back() == drafts[static_cast<size_t>(accepted)]) {
+    ++accepted;
+    going = emit(accepted);
+  }
+  if (count == 0) return going;
+  session_.keep_rows(before + 1 + accepted);
+  if (going) session_.control.record_round(source_, count, accepted);
+  for (int64_t place = 0; place < count; ++place) {
+    ++out_.drafts.drafted[static_cast<size_t>(place)];
+    out_.drafts.accepted[static_cast<size_t>(place)] += place < accepted ? 1 : 0;
+  }
+  return going;
+}
+
+}  // namespace headgate
