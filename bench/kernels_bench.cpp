@@ -336,9 +336,12 @@ class Bench {
     const std::vector<std::byte> out = random_rows(type, hidden, width);
     std::vector<ExpertSource> sources(count);
     for (ExpertSource& e : sources) {
-      e.gate = {type, width, hidden, in, {}, {}, false, false};
+      e.gate.dtype = e.down.dtype = type;
+      e.gate.rows = e.down.cols = width;
+      e.gate.cols = e.down.rows = hidden;
+      e.gate.bytes = in;
+      e.down.bytes = out;
       e.up = e.gate;
-      e.down = {type, hidden, width, out, {}, {}, false, false};
     }
     const auto stack = backend_->make_experts(sources);
     uint64_t call = 0;

@@ -54,6 +54,7 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
         checked_kernels(std::min(isa, Isa::kAvx512)).table.attention[kKvBF16];
   const auto threads = static_cast<size_t>(pool_.threads());
   decoded_.resize(threads);
+  residual_sums_.resize(threads);
   moe_up_.resize(threads);
   attention_scratch_.resize(threads);
   row_scratch_.resize(threads);

@@ -17,6 +17,8 @@ namespace headgate {
 struct LinearInputs {
   const float* const* rows = nullptr;
   const ActivationBlock* const* codes = nullptr;
+  // Codes of every row and of what they leave out, in turns: two rows whose products are added.
+  const ActivationBlock* const* precise = nullptr;
 };
 
 class CpuBackend final : public Backend {
@@ -103,11 +105,13 @@ class CpuBackend final : public Backend {
                   int64_t first, int64_t channels, int worker);
   void delta_slice(const DeltaArgs& args, const DeltaShape& shape, const RecurrentSpan& span,
                    int64_t head, int64_t key_head, int64_t first, int worker);
-  void list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens);
+  int64_t list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens);
   // Makes room for the tiles that multiply() decodes.
   void reserve_decode(const WeightView& w);
   // Fills input_rows_ and, for panels, input_codes_ with the rows of x.
-  LinearInputs prepare_inputs(View x, bool codes);
+  LinearInputs prepare_inputs(View x, bool codes, bool precise = false);
+  void multiply_precise(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                        const WeightView& w, int64_t first_tile, int64_t tiles, int worker);
 
   void sort_by_expert(const MoePlan& plan, const int32_t* ids, int64_t experts);
   void list_moe_tasks(int64_t experts, int64_t tiles);
@@ -142,6 +146,9 @@ class CpuBackend final : public Backend {
   std::vector<LinearTask> linear_tasks_;
   Scratch<const float*> input_rows_;
   Scratch<const ActivationBlock*> input_codes_;
+  Scratch<const ActivationBlock*> precise_codes_;
+  Scratch<ActivationBlock> residuals_;
+  std::vector<Scratch<float>> residual_sums_;  // by worker
   Scratch<ActivationBlock> codes_;
   std::vector<Scratch<float>> decoded_;  // by worker: one tile of weights as fp32
 

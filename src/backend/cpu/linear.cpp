@@ -8,11 +8,20 @@ namespace headgate {
 namespace {
 
 constexpr int64_t kChunkTokens = 128;  // int8 activations of a chunk stay in L2
-constexpr int64_t kTaskProducts = 512 << 10;
+constexpr int64_t kTaskProducts = 1 << 20;
+// Panels are multiplied in pairs, and the first block of a task is not fetched ahead.
+constexpr int64_t kLeastTiles = 4;
+constexpr int64_t kTasksPerThread = 8;
+
+// x less the value of its codes.
+void residual(float* out, const float* x, const ActivationBlock& block, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    out[i] = x[i] - block.scale[i / kGroupInputs] * static_cast<float>(block.code[i]);
+}
 
 }  // namespace
 
-LinearInputs CpuBackend::prepare_inputs(View x, bool codes) {
+LinearInputs CpuBackend::prepare_inputs(View x, bool codes, bool precise) {
   LinearInputs inputs;
   const float** rows = input_rows_.take(x.rows);
   for (int64_t t = 0; t < x.rows; ++t) rows[t] = x.row(t);
@@ -29,6 +38,24 @@ LinearInputs CpuBackend::prepare_inputs(View x, bool codes) {
     kernels_.quantize(row, x.row(t), x.cols, 0);
   });
   inputs.codes = code_rows;
+  if (!precise) return inputs;
+  const ActivationBlock** precise_rows = precise_codes_.take(2 * x.rows);
+  ActivationBlock* rest = residuals_.take(x.rows * blocks);
+  for (int64_t t = 0; t < x.rows; ++t) {
+    precise_rows[2 * t] = all + t * blocks;
+    precise_rows[2 * t + 1] = rest + t * blocks;
+  }
+  for_rows(x.rows, x.cols, [&](int64_t t) {
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t n = std::min<int64_t>(kBlockInputs, x.cols - b * kBlockInputs);
+      float left[kBlockInputs];
+      residual(left, x.row(t) + b * kBlockInputs, all[t * blocks + b], n);
+      ActivationBlock& block = rest[t * blocks + b];
+      if (n < kBlockInputs) block = ActivationBlock{};
+      kernels_.quantize(&block, left, n, 0);
+    }
+  });
+  inputs.precise = precise_rows;
   return inputs;
 }
 
@@ -81,10 +108,27 @@ void CpuBackend::multiply_panels(float* const* y, const ActivationBlock* const* 
   }
 }
 
+// The weights are read once for both rows of a token.
+void CpuBackend::multiply_precise(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                                  const WeightView& w, int64_t first_tile, int64_t tiles,
+                                  int worker) {
+  const int64_t width = std::min(tiles * kPanelRows, w.rows - first_tile * kPanelRows);
+  float* sums = residual_sums_[static_cast<size_t>(worker)].data();
+  float* out[2 * kChunkTokens];
+  for (int64_t t = 0; t < tokens; ++t) {
+    out[2 * t] = y[t];
+    out[2 * t + 1] = sums + t * tiles * kPanelRows;
+  }
+  multiply_panels(out, x, 2 * tokens, w, first_tile, tiles);
+  for (int64_t t = 0; t < tokens; ++t) kernels_.add_scaled(y[t], out[2 * t + 1], 1.0f, width);
+}
+
 void CpuBackend::multiply(float* const* y, const LinearInputs& x, int64_t tokens,
                           const WeightView& w, int64_t first_tile, int64_t tiles, int worker) {
   HEADGATE_DCHECK(tokens <= kChunkTokens);
-  if (w.wants_codes()) {
+  if (w.precise) {
+    multiply_precise(y, x.precise, tokens, w, first_tile, tiles, worker);
+  } else if (w.wants_codes()) {
     multiply_panels(y, x.codes, tokens, w, first_tile, tiles);
   } else {
     multiply_coded(y, x.rows, tokens, w, first_tile, tiles, worker);
@@ -97,17 +141,22 @@ void CpuBackend::linear(MutView y, View x, const Matrix& matrix) {
 }
 
 void CpuBackend::linear_group(std::span<const LinearPart> parts, View x) {
-  bool codes = false;
+  bool codes = false, precise = false;
   for (const LinearPart& part : parts) {
     const WeightView& w = static_cast<const CpuMatrix&>(*part.w).view;
     HEADGATE_CHECK(x.cols == w.cols && part.y.cols == w.rows && x.rows == part.y.rows);
     codes = codes || w.wants_codes();
+    precise = precise || w.precise;
     reserve_decode(w);
   }
   if (x.rows == 0 || parts.empty()) return;
-  const LinearInputs inputs = prepare_inputs(x, codes);
+  const LinearInputs inputs = prepare_inputs(x, codes, precise);
   const int64_t chunks = (x.rows + kChunkTokens - 1) / kChunkTokens;
-  list_linear_tasks(parts, std::min(kChunkTokens, x.rows));
+  const int64_t chunk_tokens = std::min(kChunkTokens, x.rows);
+  const int64_t most_tiles = list_linear_tasks(parts, chunk_tokens);
+  if (precise) {
+    for (Scratch<float>& sums : residual_sums_) sums.take(chunk_tokens * most_tiles * kPanelRows);
+  }
   const auto ranges = static_cast<int64_t>(linear_tasks_.size());
   pool_.run(chunks * ranges, [&](int64_t i, int worker) {
     const LinearTask& task = linear_tasks_[static_cast<size_t>(i % ranges)];
@@ -121,22 +170,30 @@ void CpuBackend::linear_group(std::span<const LinearPart> parts, View x) {
     LinearInputs chunk = inputs;
     chunk.rows += first_token;
     if (chunk.codes != nullptr) chunk.codes += first_token;
+    if (chunk.precise != nullptr) chunk.precise += 2 * first_token;
     multiply(out, chunk, tokens, w, task.tile, task.tiles, worker);
   });
 }
 
-// Splits the parts into ranges of tiles that cost about as much each.
-void CpuBackend::list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens) {
+// Splits the parts into ranges of tiles that cost about as much each; returns the longest.
+int64_t CpuBackend::list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens) {
   linear_tasks_.clear();
+  int64_t all_tiles = 0, longest = 0;
+  for (const LinearPart& part : parts) all_tiles += (part.w->rows() + kTileRows - 1) / kTileRows;
+  const int64_t share = all_tiles / (kTasksPerThread * pool_.threads());
   for (size_t p = 0; p < parts.size(); ++p) {
     const WeightView& w = static_cast<const CpuMatrix&>(*parts[p].w).view;
     // One token costs about as much as four: the weights have to be read.
     const int64_t tile_products = kTileRows * w.cols * std::max<int64_t>(tokens, 4);
-    const int64_t per_task = std::max<int64_t>(1, kTaskProducts / tile_products);
-    for (int64_t tile = 0; tile < w.tiles(); tile += per_task)
-      linear_tasks_.push_back(
-          {static_cast<int64_t>(p), tile, std::min(per_task, w.tiles() - tile)});
+    const int64_t even = std::min(kTaskProducts / tile_products, share) / 2 * 2;
+    const int64_t per_task = std::max(kLeastTiles, even);
+    for (int64_t tile = 0; tile < w.tiles(); tile += per_task) {
+      const int64_t tiles = std::min(per_task, w.tiles() - tile);
+      linear_tasks_.push_back({static_cast<int64_t>(p), tile, tiles});
+      longest = std::max(longest, tiles);
+    }
   }
+  return longest;
 }
 
 void CpuBackend::embed(MutView y, std::span<const int32_t> ids, const Matrix& table) {

@@ -170,6 +170,38 @@ TEST_P(Quantized, RowsDoNotDependOnBatchOrThreads) {
   }
 }
 
+// Sixteen bits of activations: all but exact, and rows still do not see each other.
+TEST_P(Quantized, PreciseProductsAreAllButExact) {
+  const int64_t rows = 83, tokens = 140;
+  for (const DType type : {DType::kQ4_K, DType::kQ6_K, DType::kQ8_0}) {
+    for (const int64_t cols : {256, 768, 352}) {
+      if (cols % dtype_info(type).block_elements != 0) continue;
+      std::vector<float> x = random_floats(tokens * cols, 2);
+      for (size_t i = 0; i < x.size(); i += 37) x[i] *= 60.0f;
+      const auto bytes = encoded_rows(type, rows, cols, 1);
+      MatrixSource source = source_of(type, rows, cols, bytes);
+      source.precise = true;
+      const auto want = plain_product(decoded_rows(type, rows, cols, bytes), x, rows, cols, tokens);
+      std::vector<float> first;
+      for (const int threads : {1, 3}) {
+        const auto backend = backend_of(GetParam(), threads);
+        const auto matrix = backend->make_matrix(source);
+        for (const int64_t step : {tokens, int64_t{1}, int64_t{9}}) {
+          std::vector<float> got(want.size());
+          for (int64_t t = 0; t < tokens; t += step) {
+            const int64_t n = std::min(step, tokens - t);
+            backend->linear(view_of(got, tokens).row_range(t, n),
+                            view_of(x, tokens).row_range(t, n), *matrix);
+          }
+          if (first.empty()) first = got;
+          EXPECT_EQ(got, first) << dtype_name(type) << " " << cols << " " << step;
+        }
+      }
+      EXPECT_LT(error_of(first, want), 1e-4f) << dtype_name(type) << " " << cols;
+    }
+  }
+}
+
 // Panels, stored floats and decoded rows may share a region; sizes that do not fill a panel too.
 TEST_P(Quantized, GroupsOfProductsEqualTheirPartsOneByOne) {
   const int64_t cols = 256;

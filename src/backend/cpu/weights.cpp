@@ -102,6 +102,7 @@ WeightView plan_weights(const MatrixSource& source, const WeightOptions& options
                 : source.dtype == DType::kBF16 ? kFloatBF16
                                                : kFloatF32;
   if (view.wants_codes()) view.panel = *panel_format(source.dtype);
+  view.precise = view.wants_codes() && source.precise;
   view.block_scales.assign(source.block_scales.begin(), source.block_scales.end());
   view.in_place = reads_source(view, source, options.pack);
   // Rows that are copied are copied in order; block scales still need the stored row.

@@ -26,6 +26,7 @@ struct WeightView {
   const std::byte* data = nullptr;
   int64_t row_bytes = 0;            // of a stored row
   bool in_place = false;            // data is the source's own
+  bool precise = false;             // panels meet codes and residuals
   std::vector<int64_t> row_order;   // stored row of each row; empty: the identity
   std::vector<float> block_scales;  // of F8_E4M3, by 128 x 128
 

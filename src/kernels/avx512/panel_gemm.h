@@ -17,8 +17,9 @@
 
 namespace headgate::avx512 {
 
-constexpr int64_t kFewRows = 3;     // up to so many rows, scales are made where they are used
-constexpr int64_t kGemmRows = 128;  // rows whose sums (16 KiB for a pair of panels) stay in L1
+constexpr int64_t kFewRows = 3;       // up to so many rows, scales are made where they are used
+constexpr int64_t kOnePanelRows = 1;  // up to so many rows, one stream of memory is read faster
+constexpr int64_t kGemmRows = 128;    // rows whose sums (16 KiB for a pair of panels) stay in L1
 
 // What is fetched from memory while a block is multiplied: the next block of each panel. Spread
 // over the work, else decode runs at 70 to 80 % of memory speed.
@@ -122,7 +123,19 @@ static __attribute__((always_inline)) inline void add_group(__m512 (&sum)[P][R],
     }
     clear(dot);
   }
-  multiply_half<Panel>(dot, w, x, g, 1);
+  if (P * R <= 4 && !Rule::kHalfScales) {
+    // Few sums are long chains: two of half the length.
+    __m512i high[P][R];
+    clear(high);
+    multiply_half<Panel>(high, w, x, g, 1);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (int p = 0; p < P; ++p) dot[p][r] = _mm512_add_epi32(dot[p][r], high[p][r]);
+    }
+  } else {
+    multiply_half<Panel>(dot, w, x, g, 1);
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const __m512 factor = _mm512_set1_ps(x[r]->scale[g]);
@@ -230,9 +243,9 @@ static void multiply_all(float* const* y, const ActivationBlock* const* x, int64
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t rows = (tokens - done) / (parts - part);
     int64_t p = 0;
-    for (; p + 2 <= count; p += 2)
+    for (; rows > kOnePanelRows && p + 2 <= count; p += 2)
       multiply_panels<Panel, 2>(y + done, 16 * p, x + done, rows, panel + p * blocks, blocks);
-    if (p < count)
+    for (; p < count; ++p)
       multiply_panels<Panel, 1>(y + done, 16 * p, x + done, rows, panel + p * blocks, blocks);
     done += rows;
   }
