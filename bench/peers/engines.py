@@ -95,19 +95,27 @@ class Quiet:
 
     HOLD = "import sys; print('ready', flush=True); sys.stdin.readline()"
 
-    def __init__(self, command):
-        self.command = command
+    def __init__(self, command, seconds, linger=False):
+        """Silence is broken for a moment by breathe() when it has lasted `seconds`. With `linger` it outlasts the with block,
+        for the next one, until close(): where many programs wait for their turn, getting it takes longest."""
+        self.command, self.limit, self.linger = command, seconds, linger
         self.process = None
         self.since = 0.0
         self.lost = False
 
     def __enter__(self):
         self.lost = False
-        self.begin()
+        if self.process is None:
+            self.begin()
+        else:
+            self.breathe()
         return self
 
     def __exit__(self, *_):
-        self.end()
+        if not self.linger:
+            self.end()
+        elif self.process is not None and self.process.poll() is not None:
+            self.end()
 
     def begin(self):
         if self.command:
@@ -129,9 +137,9 @@ class Quiet:
         self.process.wait()
         self.process = None
 
-    def breathe(self, limit):
-        """Lets others go on for a moment when the silence has lasted longer than `limit` seconds."""
-        if self.command and time.monotonic() - self.since > limit:
+    def breathe(self):
+        """Lets others go on for a moment when the silence has lasted long enough, or makes a broken one anew."""
+        if self.command and (time.monotonic() - self.since > self.limit or self.process.poll() is not None):
             self.end()
             time.sleep(0.2)
             self.begin()

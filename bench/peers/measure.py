@@ -22,6 +22,7 @@ class Bench:
         self.options = options
         self.peer = peer
         self.models = models
+        self.quiet = Quiet(options.quiet_command, options.quiet_seconds, linger=True)
         self.alive = {}  # program -> (key, engine)
 
     def engine(self, program, key, make):
@@ -44,12 +45,10 @@ class Bench:
             self.options.headgate, self.models[case.model], self.options.threads, extra))
 
     def close(self):
+        self.quiet.end()
         for _, engine in self.alive.values():
             engine.close()
         self.alive.clear()
-
-    def quiet(self):
-        return Quiet(self.options.quiet_command)
 
     # Settings of the peer.
 
@@ -62,14 +61,14 @@ class Bench:
                 continue
             engine = self.llama(case.model, settings["repack"])
             seconds = []
-            with self.quiet() as quiet:
+            with self.quiet as quiet:
                 engine.open(case.sequences, depth + 4 * tokens + 16, settings)
                 if depth:
                     engine.seconds("prefill", depth)
                 for _ in range(1 if tokens >= SCREEN_TOKENS else 4):  # the first of several warms up
                     if case.kind == "prefill":
                         engine.open(case.sequences, tokens, settings)
-                    quiet.breathe(self.options.quiet_seconds)
+                    quiet.breathe()
                     seconds.append(engine.seconds(case.kind, tokens))
             best = tokens * case.sequences / min(seconds)
             note(f"  {case.name}: {describe_settings(settings)}: {best:.1f} tok/s")
@@ -108,13 +107,13 @@ class Bench:
         if not long:
             reopen()
             one_pair(case, ours, theirs, case.tokens)  # warms up
-        with self.quiet() as quiet:
+        with self.quiet as quiet:
             result["calibration_before"] = ours.ask("calibrate")
             for _ in range(self.options.long_pairs if long else self.options.pairs):
                 reopen()
                 seconds = [0.0, 0.0]
                 for piece in case.pieces():
-                    quiet.breathe(self.options.quiet_seconds)
+                    quiet.breathe()
                     seconds = [sum(x) for x in zip(seconds, one_pair(case, ours, theirs, piece))]
                 result["pairs"].append(seconds)
             result["calibration_after"] = ours.ask("calibrate")
@@ -126,12 +125,12 @@ class Bench:
             if not engine.holds(case.sequences, case.depth, case.room(runs), settings):
                 engine.open(case.sequences, case.room(runs), settings)
                 engine.seconds("prefill", case.depth or 1)
-        with self.quiet() as quiet:
+        with self.quiet as quiet:
             result["calibration_before"] = ours.ask("calibrate")
             one_pair(case, ours, theirs, case.tokens)  # warms up
             while len(result["pairs"]) < runs:
                 result["pairs"].append(one_pair(case, ours, theirs, case.tokens))
-                quiet.breathe(self.options.quiet_seconds)
+                quiet.breathe()
             result["ours_bytes"] = ours.ask("bytes")
             result["calibration_after"] = ours.ask("calibrate")
         return quiet.lost
