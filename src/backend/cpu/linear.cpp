@@ -114,7 +114,7 @@ void CpuBackend::multiply_precise(float* const* y, const ActivationBlock* const*
                                   int worker) {
   const int64_t width = std::min(tiles * kPanelRows, w.rows - first_tile * kPanelRows);
   float* sums = residual_sums_[static_cast<size_t>(worker)].data();
-  float* out[2 * kChunkTokens];
+  float* out[2 * kChunkTokens] = {};
   for (int64_t t = 0; t < tokens; ++t) {
     out[2 * t] = y[t];
     out[2 * t + 1] = sums + t * tiles * kPanelRows;
