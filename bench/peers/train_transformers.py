@@ -66,6 +66,7 @@ def main():
 
     def note(name, wall, processor):
         speeds.setdefault(name, []).append((wall, processor))
+        print(f"  {name}: {wall:.0f} tokens/s, {processor:.0f} per processor second", flush=True)
 
     peers = {name: Peer(name) for name in ("grouped_mm", "eager")}
     for peer in peers.values():   # first steps allocate
