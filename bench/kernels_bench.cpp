@@ -196,8 +196,12 @@ class DecodeStep {
     const std::vector<std::byte> in = random_rows(DType::kQ4_K, 512, kHidden);
     const std::vector<std::byte> out = random_rows(DType::kQ4_K, kHidden, 512);
     ExpertSource expert;
-    expert.gate = expert.up = {DType::kQ4_K, 512, kHidden, in, {}, {}, false, false};
-    expert.down = {DType::kQ4_K, kHidden, 512, out, {}, {}, false, false};
+    expert.gate.dtype = expert.down.dtype = DType::kQ4_K;
+    expert.gate.rows = expert.down.cols = 512;
+    expert.gate.cols = expert.down.rows = kHidden;
+    expert.gate.bytes = in;
+    expert.down.bytes = out;
+    expert.up = expert.gate;
     l.experts = b_.make_experts(std::vector<ExpertSource>(kExperts, expert));
     bytes_ += static_cast<double>(kTop * l.experts->bytes_per_expert());
   }
