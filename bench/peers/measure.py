@@ -30,6 +30,7 @@ class Bench:
         if program in self.alive and self.alive[program][0] != key:
             self.alive.pop(program)[1].close()
         if program not in self.alive:
+            self.quiet.end()  # loading may take a minute: nobody has to wait for that
             self.alive[program] = (key, make())
         return self.alive[program][1]
 
@@ -39,7 +40,7 @@ class Bench:
 
     def headgate(self, case):
         extra = list(self.options.headgate_options)
-        if case.depth >= self.options.long_depth and self.options.long_kv_type:
+        if max(case.depth, case.tokens) >= self.options.long_depth and self.options.long_kv_type:
             extra += ["--kv-type", self.options.long_kv_type]
         return self.engine("headgate", (case.model, tuple(extra)), lambda: Headgate(
             self.options.headgate, self.models[case.model], self.options.threads, extra))
