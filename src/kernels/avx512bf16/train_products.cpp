@@ -78,15 +78,17 @@ void tile_bf16(const TileArgs& t) {
 }
 
 void pair_rows(uint32_t* dst, const float* low, const float* high, int64_t n) {
+  // One conversion gives the low halves of 16 pairs, then the high ones; a permutation joins them.
+  const __m512i halves =
+      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 live = live_lanes(n - i);
-    const auto lo = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(live, low + i));
-    __m512i pair = _mm512_cvtepu16_epi32(lo);
-    if (high != nullptr) {
-      const auto hi = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(live, high + i));
-      pair = _mm512_or_si512(pair, _mm512_slli_epi32(_mm512_cvtepu16_epi32(hi), 16));
-    }
-    _mm512_mask_storeu_epi32(dst + i, live, pair);
+    const __m512 first = _mm512_maskz_loadu_ps(live, low + i);
+    const __m512 second =
+        high == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(live, high + i);
+    const auto both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    _mm512_mask_storeu_epi32(dst + i, live, _mm512_permutexvar_epi16(halves, both));
   }
 }
 
