@@ -162,7 +162,8 @@ Command& Command::option(const std::string& names, std::optional<double>& value,
 Command& Command::option(const std::string& names, std::vector<std::string>& value,
                          const std::string& help) {
   CLI::Option* option = data_->app->add_option(names, value, help);
-  option->allow_extra_args(false);
+  // An option takes one value each time; a positional argument all that follow.
+  if (!option->get_positional()) option->allow_extra_args(false);
   data_->remember(option);
   return takes("TEXT");
 }

@@ -27,8 +27,8 @@ struct Options {
 // What the machine's best fp32 or bf16 unit does, measured; useful work is compared with it.
 double measured_peak(const Recipe& recipe, int threads) {
   const Peaks peaks = calibrate_peaks(threads);
-  if (recipe.train.precision == TrainPrecision::kF32) return peaks.fma;
-  return std::max({peaks.fma, peaks.bf16_dot, peaks.amx_bf16});
+  if (recipe.train.precision == TrainPrecision::kF32) return peaks.fma * 1e9;
+  return std::max({peaks.fma, peaks.bf16_dot, peaks.amx_bf16}) * 1e9;
 }
 
 std::string short_line(const TrainProgress& p, double peak) {

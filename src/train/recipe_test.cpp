@@ -114,9 +114,9 @@ TEST(Recipe, MistakesAreNamedWithTheirLine) {
 TEST(Recipe, TheRecipesOfTheRepositoryAreValid) {
   const Recipe recipe = read_recipe(HEADGATE_SOURCE_DIR "/models/headgate-s/recipe.toml");
   EXPECT_EQ(recipe.phases.size(), 3u);
-  EXPECT_EQ(train_model_config(recipe.train).vocab_size, 8192);
+  EXPECT_EQ(train_model_config(recipe.train).vocabulary, 8192);
   const Recipe nano = read_recipe(HEADGATE_SOURCE_DIR "/models/headgate-s/nano.toml");
-  EXPECT_EQ(train_model_config(nano.train).vocab_size, 4096);
+  EXPECT_EQ(train_model_config(nano.train).vocabulary, 4096);
 }
 
 class Log : public testing::Test {
@@ -158,7 +158,7 @@ TEST_F(Log, ARunThatGoesBackToItsCheckpointForgetsWhatCameBehind) {
   ASSERT_EQ(records.size(), 4u);
   EXPECT_EQ(records[3].tokens, 400);
   EXPECT_EQ(records[3].acceptance, (std::vector<double>{0.5, 0.25}));
-  EXPECT_EQ(records[3].main_loss, 1.25);
+  EXPECT_DOUBLE_EQ(records[3].main_loss, 1.25);
   write_text_file(path, "{\"step\": 1}\n");
   EXPECT_THROW(read_log(path), Error);
 }

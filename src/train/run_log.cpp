@@ -128,7 +128,7 @@ std::string record_line(const LogRecord& r) {
   return dump_json_python(out) + "\n";
 }
 
-std::vector<LogRecord> read_log(const std::string& path) {
+std::vector<LogRecord> read_log(const std::string& path, std::vector<std::string>* lines) {
   std::vector<LogRecord> out;
   if (!file_exists(path)) return out;
   const std::string text = read_text_file(path);
@@ -138,17 +138,19 @@ std::vector<LogRecord> read_log(const std::string& path) {
     if (end == std::string::npos) break;  // a crash cut this line
     out.push_back(read_record(std::string_view(text).substr(at, end - at),
                               fmt::format("{}:{}", path, ++number)));
+    if (lines != nullptr) lines->push_back(text.substr(at, end + 1 - at));
   }
   return out;
 }
 
 RunLog::RunLog(const std::string& path, int64_t keep_steps) : path_(path) {
+  // The lines stay as they are: read and written again, a number might change its last digit.
   std::string kept;
-  for (LogRecord& record : read_log(path)) {
-    if (record.step > keep_steps) break;
-    kept += record_line(record);
-    records_.push_back(std::move(record));
-  }
+  std::vector<std::string> lines;
+  records_ = read_log(path, &lines);
+  size_t count = 0;
+  while (count < records_.size() && records_[count].step <= keep_steps) kept += lines[count++];
+  records_.resize(count);
   write_text_file(path, kept);
   fd_ = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   if (fd_ < 0) fail(ErrorCode::kIo, "{}: {}", path, std::strerror(errno));

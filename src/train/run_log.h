@@ -26,8 +26,9 @@ LogRecord make_record(const StepStats& stats, int64_t mtp_steps);
 std::string record_line(const LogRecord& record);
 
 // Records of a log file in order; empty when there is none. A last line cut by a crash is left out.
-// Throws kInvalidFile, naming the line, for anything else that is no record.
-std::vector<LogRecord> read_log(const std::string& path);
+// `lines`, when given, receives their text with the line ends. Throws kInvalidFile, naming the
+// line, for anything else that is no record.
+std::vector<LogRecord> read_log(const std::string& path, std::vector<std::string>* lines = nullptr);
 
 // Appends lines; what was written behind `keep_steps` steps by a run that went on beyond its last
 // checkpoint is cut off first. Every line is handed to the system at once.

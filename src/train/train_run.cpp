@@ -106,7 +106,7 @@ class Run {
         fail(ErrorCode::kInvalidArgument,
              "{}: holds checkpoints already: give --resume to go on from them, or another folder",
              options.output);
-      state_ = RunState::parse(trainer_.load_checkpoint(checkpoints_of(options)));
+      load();
     }
   }
 
@@ -138,6 +138,15 @@ class Run {
   std::string export_only() { return export_model(trainer_, recipe_, tokenizer_, options_); }
 
  private:
+  // A run that was killed before its first checkpoint was complete begins again.
+  void load() {
+    try {
+      state_ = RunState::parse(trainer_.load_checkpoint(checkpoints_of(options_)));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound) throw;
+    }
+  }
+
   bool step(RecipeData& data, RunLog& log, int64_t total_steps) {
     const Clock::time_point start = Clock::now();
     const int64_t number = trainer_.steps_done();
