@@ -118,20 +118,21 @@ TEST_F(GradientGolden, FiveAdamwSteps) {
   const TrainBatch one = batch();
   const std::vector<float> losses = floats("train.adamw_losses"),
                            norms = floats("train.adamw_norms");
-  // From the fifth loss on, tokens whose experts are nearly tied choose differently with the last
-  // bits: the reference's own fp32 paths and its fp64 then differ by up to .07 in the loss.
-  const auto limit = [](size_t step) { return step < 4 ? 1e-3 : 4e-2; };
+  // After the first update some tokens' experts are nearly tied, and the last bits decide: the
+  // reference's own two fp32 paths differ by this much from its fp64.
+  constexpr double kLoss[] = {1e-4, 2e-3, 1e-2, 3e-2, 8e-2, 8e-2};
+  constexpr double kNorm[] = {1e-4, 2e-3, 2e-2, 4e-2, 0.2};
   for (size_t i = 0; i < norms.size(); ++i) {
     const StepStats stats = trained->step(one);
-    EXPECT_NEAR(stats.loss, losses[i], limit(i)) << "step " << i;
-    EXPECT_NEAR(stats.gradient_norm / static_cast<double>(norms[i]), 1.0, 10 * limit(i)) << i;
+    EXPECT_NEAR(stats.loss, losses[i], kLoss[i]) << "step " << i;
+    EXPECT_NEAR(stats.gradient_norm / static_cast<double>(norms[i]), 1.0, kNorm[i]) << i;
   }
-  EXPECT_NEAR(trained->evaluate({&one, 1}).loss, losses.back(), limit(norms.size()));
+  EXPECT_NEAR(trained->evaluate({&one, 1}).loss, losses.back(), kLoss[norms.size()]);
   for (const TrainTensor& tensor : trained->tensors()) {
     if (expected_.find("adamw5." + tensor.name) == nullptr) continue;
     const std::vector<float> want = floats("adamw5." + tensor.name);
     for (size_t i = 0; i < want.size(); ++i) {
-      EXPECT_NEAR(tensor.values[i], want[i], 1e-3) << tensor.name << " [" << i << "]";
+      EXPECT_NEAR(tensor.values[i], want[i], 3e-3) << tensor.name << " [" << i << "]";
     }
   }
 }
