@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/cpu_info.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "train/checkpoint_file.h"
@@ -237,6 +238,10 @@ Trainer::Trainer(const TrainConfig& config, int threads) {
   if (config.loss.mtp_steps < 0 || config.loss.mtp_steps > kMaxMtpSteps) {
     fail(ErrorCode::kInvalidArgument, "train: {} MTP steps, expected 0 to {}",
          config.loss.mtp_steps, kMaxMtpSteps);
+  }
+  if (config.precision == TrainPrecision::kBF16 && selected_isa() < Isa::kAvx512Bf16) {
+    fail(ErrorCode::kUnsupported, "train: bf16 products need AVX512_BF16, this machine runs {}",
+         isa_name(selected_isa()));
   }
   impl_ = std::make_unique<Impl>(config, threads);
 }
