@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "kernels/dispatch.h"
 
@@ -79,6 +80,28 @@ TEST(SelfTest, AnIllegalInstructionFallsThroughEveryLevelThatHasIt) {
   EXPECT_EQ(checked.fallbacks[1].kernel, "panel_dot[q6_k]");
   EXPECT_EQ(checked.table.quantize, scalar.quantize);
   EXPECT_EQ(checked.table.panel_dot[kPanelQ6K], scalar.panel_dot[kPanelQ6K]);
+}
+
+#if defined(__clang__)
+#define HEADGATE_ANY_CALLER __attribute__((no_sanitize("function")))
+#else
+#define HEADGATE_ANY_CALLER
+#endif
+HEADGATE_ANY_CALLER void illegal() { __builtin_trap(); }
+#undef HEADGATE_ANY_CALLER
+
+// A kernel that is added to the table and not to the test would be trusted unseen.
+TEST(SelfTest, EveryEntryOfTheTableIsTested) {
+  const KernelTable scalar = kernels_for(Isa::kScalar);
+  for (size_t offset = 0; offset < sizeof(KernelTable); offset += sizeof(void*)) {
+    std::vector<KernelLevel> levels = {{Isa::kScalar, scalar}, {Isa::kAvx2, scalar}};
+    void (*const broken)() = illegal;
+    std::memcpy(reinterpret_cast<char*>(&levels[1].table) + offset, &broken, sizeof broken);
+    const CheckedKernels checked = check_kernels(levels);
+    ASSERT_EQ(checked.fallbacks.size(), 1u) << "entry at byte " << offset;
+    EXPECT_TRUE(checked.fallbacks[0].illegal);
+    EXPECT_EQ(std::memcmp(&checked.table, &scalar, sizeof scalar), 0);
+  }
 }
 
 TEST(SelfTest, TheHandlerIsGoneAfterwards) {
