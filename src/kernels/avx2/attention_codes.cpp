@@ -7,19 +7,16 @@
 namespace headgate::avx2 {
 namespace {
 
-// A packed query: its scale and sum of codes, then [dims] codes and their sums by groups.
-struct QueryCodes {
+// A packed query: its scale and sums of codes, then [dims] codes: of an int8 cache 16 bits each, in
+// the order of pairs; of a 4-bit cache bytes as they come.
+struct alignas(64) QueryCodes {
   float scale;
   int32_t sum;
-  int32_t padding[14];
-  int16_t* codes() { return reinterpret_cast<int16_t*>(this + 1); }
+  int32_t group_sums[kKvMostDims / kKvGroup];
   const int16_t* codes() const { return reinterpret_cast<const int16_t*>(this + 1); }
-  int32_t* group_sums(int64_t dims) { return reinterpret_cast<int32_t*>(codes() + dims); }
-  const int32_t* group_sums(int64_t dims) const {
-    return reinterpret_cast<const int32_t*>(codes() + dims);
-  }
+  const int8_t* bytes() const { return reinterpret_cast<const int8_t*>(this + 1); }
 };
-static_assert(sizeof(QueryCodes) == 64, "codes are 64-byte aligned");
+static_assert(sizeof(QueryCodes) == 128, "with 2 bytes a dim, at least 32 dims fit");
 
 // Where four consecutive codes go.
 constexpr int kOrder[4] = {0, 2, 1, 3};
@@ -126,12 +123,34 @@ void score_int8(const AttentionArgs& a, int64_t row, int64_t t) {
   }
 }
 
+// Products of 4-bit key codes and 7-bit query codes: eight pairs of them fit 16 bits.
+template <int R>
+__attribute__((always_inline)) inline void add_q4_keys(const int8_t* const (&x)[R], int64_t depth,
+                                                       const char* tile, __m256i (&sum)[R][2]) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  for (int64_t line = 0; line < 4; ++line) {
+    __m256i low[2], high[2];
+    for (int i = 0; i < 2; ++i) {
+      const __m256i b = half_line(tile + (depth / 8 + line) * 64 + i * 32);
+      low[i] = _mm256_and_si256(b, mask);
+      high[i] = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
+    }
+    for (int r = 0; r < R; ++r) {
+      const __m256i p = words(x[r] + depth + 4 * line), q = words(x[r] + depth + 16 + 4 * line);
+      for (int i = 0; i < 2; ++i) {
+        sum[r][i] = _mm256_add_epi16(sum[r][i], _mm256_maddubs_epi16(low[i], p));
+        sum[r][i] = _mm256_add_epi16(sum[r][i], _mm256_maddubs_epi16(high[i], q));
+      }
+    }
+  }
+}
+
 template <int R>
 void score_q4(const AttentionArgs& a, int64_t row, int64_t t) {
-  const int16_t* x[R];
+  const int8_t* x[R];
   __m256 total[R][2];
   for (int r = 0; r < R; ++r) {
-    x[r] = query_codes(a, row + r).codes();
+    x[r] = query_codes(a, row + r).bytes();
     total[r][0] = total[r][1] = _mm256_setzero_ps();
   }
   const char* tile = key_tile(a, t);
@@ -139,15 +158,16 @@ void score_q4(const AttentionArgs& a, int64_t row, int64_t t) {
   for (int64_t d = 0; d < a.dims; d += kKvGroup) {
     __m256i sum[R][2];
     clear<R>(sum);
-    add_q4<R>(x, d, tile, sum);
+    add_q4_keys<R>(x, d, tile, sum);
     for (int i = 0; i < 2; ++i) {
       const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(scales + d / kKvGroup * 2 + i));
       for (int r = 0; r < R; ++r) {
-        const __m256i offset =
-            _mm256_set1_epi32(static_cast<int32_t>(kKvNibbleOffset) *
-                              query_codes(a, row + r).group_sums(a.dims)[d / kKvGroup]);
-        const __m256i dot = _mm256_sub_epi32(_mm256_slli_epi32(sum[r][i], 1), offset);
-        total[r][i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, total[r][i]);
+        const __m256i offset = _mm256_set1_epi32(static_cast<int32_t>(kKvNibbleOffset) *
+                                                 query_codes(a, row + r).group_sums[d / kKvGroup]);
+        // Twice the sum of each column's two halves.
+        const __m256i twice = _mm256_madd_epi16(sum[r][i], _mm256_set1_epi16(2));
+        total[r][i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(twice, offset)), scale,
+                                      total[r][i]);
       }
     }
   }
@@ -218,33 +238,41 @@ void add_values(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64
   }
 }
 
-void code_query(QueryCodes& to, const float* q, int64_t n, int64_t dims, float scale, float most) {
+// Codes of q * scale of at most `most` [dims, zeros behind n]; returns their scale.
+float code_query(int16_t* codes, const float* q, int64_t n, int64_t dims, float scale, float most) {
   float largest = 0;
   for (int64_t i = 0; i < n; ++i) largest = fmaxf(largest, fabsf(q[i] * scale));
   const float inverse = largest > 0 ? most / largest : 0.0f;
-  to.sum = 0;
-  for (int64_t i = 0; i < dims; ++i) {
-    const float x = i < n ? q[i] * scale * inverse : 0.0f;
-    const auto code = static_cast<int16_t>(lrintf(x));
-    to.codes()[i / 4 * 4 + kOrder[i % 4]] = code;
-    to.sum += code;
-  }
-  to.scale = largest / most;
+  for (int64_t i = 0; i < dims; ++i)
+    codes[i] = static_cast<int16_t>(lrintf(i < n ? q[i] * scale * inverse : 0.0f));
+  return largest / most;
 }
 
 }  // namespace
 
 void pack_query_int8(void* dst, const float* q, int64_t n, int64_t dims, float scale) {
-  code_query(*static_cast<QueryCodes*>(dst), q, n, dims, scale, kQueryCodes);
+  auto* to = static_cast<QueryCodes*>(dst);
+  auto* out = reinterpret_cast<int16_t*>(to + 1);
+  int16_t codes[kKvMostDims];
+  to->scale = code_query(codes, q, n, dims, scale, kQueryCodes);
+  to->sum = 0;
+  for (int64_t i = 0; i < dims; ++i) {
+    out[i / 4 * 4 + kOrder[i % 4]] = codes[i];
+    to->sum += codes[i];
+  }
 }
 
 void pack_query_q4(void* dst, const float* q, int64_t n, int64_t dims, float scale) {
-  auto& to = *static_cast<QueryCodes*>(dst);
-  code_query(to, q, n, dims, scale, 127.0f);
+  auto* to = static_cast<QueryCodes*>(dst);
+  auto* out = reinterpret_cast<int8_t*>(to + 1);
+  int16_t codes[kKvMostDims];
+  to->scale = code_query(codes, q, n, dims, scale, 127.0f);
   for (int64_t group = 0; group < dims / kKvGroup; ++group) {
-    int32_t sum = 0;
-    for (int64_t i = 0; i < kKvGroup; ++i) sum += to.codes()[group * kKvGroup + i];
-    to.group_sums(dims)[group] = sum;
+    to->group_sums[group] = 0;
+    for (int64_t i = group * kKvGroup; i < (group + 1) * kKvGroup; ++i) {
+      out[i] = static_cast<int8_t>(codes[i]);
+      to->group_sums[group] += codes[i];
+    }
   }
 }
 

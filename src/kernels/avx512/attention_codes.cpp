@@ -46,72 +46,73 @@ WeightCodes weight_codes(const AttentionArgs& a) {
   return w;
 }
 
-// Sums of products with two planes: 2^shift high + low.
+// Sums over the depth of R rows of codes times 32 columns.
 template <int R>
-struct PlaneSums {
-  __m512i high[R][2], low[R][2];
-  void clear() {
-    for (int r = 0; r < R; ++r)
-      high[r][0] = high[r][1] = low[r][0] = low[r][1] = _mm512_setzero_si512();
-  }
+struct Totals {
+  __m512i sum[R][2];
 };
 
-template <int R>
-__attribute__((always_inline)) inline void add_keys(const int8_t* const (&high)[R],
-                                                    const int8_t* const (&low)[R], int64_t at,
-                                                    __m512i u, __m512i v, PlaneSums<R>& s) {
-  for (int r = 0; r < R; ++r) {
-    const __m512i h = spread4(high[r] + at), l = spread4(low[r] + at);
-    s.high[r][0] = _mm512_dpbusd_epi32(s.high[r][0], u, h);
-    s.high[r][1] = _mm512_dpbusd_epi32(s.high[r][1], v, h);
-    s.low[r][0] = _mm512_dpbusd_epi32(s.low[r][0], u, l);
-    s.low[r][1] = _mm512_dpbusd_epi32(s.low[r][1], v, l);
-  }
-}
-
-template <int R>
-__attribute__((always_inline)) inline void add_values(const WeightCodes& w, int64_t row, int64_t t,
-                                                      __m512i u, __m512i v, PlaneSums<R>& s) {
-  for (int r = 0; r < R; ++r) {
-    const int64_t at = (row + r) * kKvSegment + t;
-    const __m512i h = spread4(w.plane[0] + at), l = spread4(w.plane[1] + at);
-    s.high[r][0] = _mm512_dpbusd_epi32(s.high[r][0], h, u);
-    s.high[r][1] = _mm512_dpbusd_epi32(s.high[r][1], h, v);
-    s.low[r][0] = _mm512_dpbusd_epi32(s.low[r][0], l, u);
-    s.low[r][1] = _mm512_dpbusd_epi32(s.low[r][1], l, v);
-  }
-}
-
 __m512i line_at(const char* tile, int64_t line) { return _mm512_loadu_si512(tile + line * 64); }
+
+// sum + four products of bytes, u unsigned. By hand: g++ 12 copies the sums before and after the
+// intrinsic, which costs a fifth of the speed.
+__attribute__((always_inline)) inline __m512i add_dots(__m512i sum, __m512i u, __m512i s) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(s));
+  return sum;
+}
+
+// Adds codes x[row][0..3] times a line of each tile. Keys are the unsigned side of a product,
+// weights of values are it.
+template <int R, bool keys>
+__attribute__((always_inline)) inline void add_line(const void* x, int64_t x_stride, __m512i u,
+                                                    __m512i v, __m512i (&sum)[R][2]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const __m512i c = spread4(static_cast<const char*>(x) + r * x_stride);
+    sum[r][0] = add_dots(sum[r][0], keys ? u : c, keys ? c : u);
+    sum[r][1] = add_dots(sum[r][1], keys ? v : c, keys ? c : v);
+  }
+}
+
+// Two planes of codes times lines of bytes: 2^shift times the high plane plus the low one. Not
+// inlined: g++ 12 moves accumulators about in larger functions.
+template <int R, bool keys>
+__attribute__((noinline)) void multiply_int8(const void* high, const void* low, int64_t x_stride,
+                                             const TilePair& b, int64_t lines, bool ahead,
+                                             Totals<R>& out) {
+  constexpr int kShift = keys ? 7 : 8;
+  __m512i top[R][2], rest[R][2];
+  for (int r = 0; r < R; ++r)
+    top[r][0] = top[r][1] = rest[r][0] = rest[r][1] = _mm512_setzero_si512();
+  const auto *h = static_cast<const char*>(high), *l = static_cast<const char*>(low);
+  const char *first = b.tile[0], *second = b.tile[1];
+  for (int64_t line = 0; line < lines; ++line, h += 4, l += 4) {
+    if (ahead) fetch(b, line * 64);
+    const __m512i u = line_at(first, line), v = line_at(second, line);
+    add_line<R, keys>(h, x_stride, u, v, top);
+    add_line<R, keys>(l, x_stride, u, v, rest);
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int i = 0; i < 2; ++i)
+      out.sum[r][i] = _mm512_add_epi32(_mm512_slli_epi32(top[r][i], kShift), rest[r][i]);
+  }
+}
 
 // Scores of rows [row, row + R) and tokens [t, t + 32).
 template <int R>
 void score_int8(const AttentionArgs& a, int64_t row, int64_t t, const TilePair& b) {
-  const int8_t *high[R], *low[R];
-  for (int r = 0; r < R; ++r) {
-    high[r] = query_codes(a, row + r).plane(a.dims, 0);
-    low[r] = query_codes(a, row + r).plane(a.dims, 1);
-  }
-  PlaneSums<R> s;
-  s.clear();
-  if (row == 0 && b.ahead[0] != nullptr) {
-    for (int64_t line = 0; line < a.dims / 4; ++line) {
-      fetch(b, line * 64);
-      add_keys<R>(high, low, line * 4, line_at(b.tile[0], line), line_at(b.tile[1], line), s);
-    }
-  } else {
-    for (int64_t line = 0; line < a.dims / 4; ++line)
-      add_keys<R>(high, low, line * 4, line_at(b.tile[0], line), line_at(b.tile[1], line), s);
-  }
+  const QueryCodes& first = query_codes(a, row);
+  Totals<R> totals;
+  multiply_int8<R, true>(first.plane(a.dims, 0), first.plane(a.dims, 1), packed_query_bytes(a.dims),
+                         b, a.dims / 4, row == 0 && b.ahead[0] != nullptr, totals);
   for (int r = 0; r < R; ++r) {
     const QueryCodes& q = query_codes(a, row + r);
     const __m512i offset = _mm512_set1_epi32(static_cast<int32_t>(kKvKeyOffset) * q.sum);
     for (int i = 0; i < 2; ++i) {
-      const __m512i dot = _mm512_sub_epi32(
-          _mm512_add_epi32(_mm512_slli_epi32(s.high[r][i], 7), s.low[r][i]), offset);
       const __mmask16 live = first_lanes(a.tokens - t - 16 * i);
       const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(q.scale),
                                          _mm512_maskz_loadu_ps(live, a.key_scales + t + 16 * i));
+      const __m512i dot = _mm512_sub_epi32(totals.sum[r][i], offset);
       _mm512_storeu_ps(scores(a) + (row + r) * kKvSegment + t + 16 * i,
                        _mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale));
     }
@@ -125,46 +126,54 @@ __attribute__((always_inline)) inline void split(__m512i line, __m512i& low, __m
   high = _mm512_and_si512(_mm512_srli_epi16(line, 4), mask);
 }
 
+// Scores of a 4-bit cache but for the scales of the queries.
 template <int R>
-void score_q4(const AttentionArgs& a, int64_t row, int64_t t, const TilePair& b) {
-  const int8_t* code[R];
-  for (int r = 0; r < R; ++r) code[r] = query_codes(a, row + r).plane(a.dims, 0);
-  const bool ahead = row == 0 && b.ahead[0] != nullptr;
-  const __m256i* scales[2];
-  for (int i = 0; i < 2; ++i) scales[i] = reinterpret_cast<const __m256i*>(b.tile[i] + a.dims * 8);
+__attribute__((noinline)) void multiply_q4_keys(const char* codes, const int32_t* group_sums,
+                                                int64_t x_stride, const TilePair& b, int64_t dims,
+                                                bool ahead, float* score) {
+  const auto *scales = reinterpret_cast<const __m256i*>(b.tile[0] + dims * 8),
+             *more_scales = reinterpret_cast<const __m256i*>(b.tile[1] + dims * 8);
   __m512 sum[R][2];
   for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
-  for (int64_t group = 0; group < a.dims / kKvGroup; ++group) {
+  for (int64_t group = 0; group < dims / kKvGroup; ++group, codes += kKvGroup) {
     __m512i dot[R][2];
     for (int r = 0; r < R; ++r) dot[r][0] = dot[r][1] = _mm512_setzero_si512();
     for (int64_t i = 0; i < 4; ++i) {
       if (ahead) fetch(b, (group * 4 + i) * 64);
       __m512i low[2], high[2];
-      for (int j = 0; j < 2; ++j) split(line_at(b.tile[j], group * 4 + i), low[j], high[j]);
-      for (int r = 0; r < R; ++r) {
-        const __m512i x = spread4(code[r] + group * kKvGroup + 4 * i);
-        const __m512i y = spread4(code[r] + group * kKvGroup + 16 + 4 * i);
-        for (int j = 0; j < 2; ++j) {
-          dot[r][j] = _mm512_dpbusd_epi32(dot[r][j], low[j], x);
-          dot[r][j] = _mm512_dpbusd_epi32(dot[r][j], high[j], y);
-        }
-      }
+      split(line_at(b.tile[0], group * 4 + i), low[0], high[0]);
+      split(line_at(b.tile[1], group * 4 + i), low[1], high[1]);
+      add_line<R, true>(codes + 4 * i, x_stride, low[0], low[1], dot);
+      add_line<R, true>(codes + 16 + 4 * i, x_stride, high[0], high[1], dot);
     }
-    for (int j = 0; j < 2; ++j) {
-      const __m512 scale = _mm512_cvtph_ps(_mm256_loadu_si256(scales[j] + group));
-      for (int r = 0; r < R; ++r) {
-        const __m512i offset = _mm512_set1_epi32(query_codes(a, row + r).group_sums(a.dims)[group]);
-        const __m512i twice = _mm512_slli_epi32(dot[r][j], 1);
-        sum[r][j] =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(twice, offset)), scale, sum[r][j]);
+    const __m512 scale[2] = {_mm512_cvtph_ps(_mm256_loadu_si256(scales + group)),
+                             _mm512_cvtph_ps(_mm256_loadu_si256(more_scales + group))};
+    for (int r = 0; r < R; ++r) {
+      const __m512i offset = _mm512_set1_epi32(group_sums[r * (x_stride / 4) + group]);
+      for (int j = 0; j < 2; ++j) {
+        const __m512i whole = _mm512_sub_epi32(_mm512_slli_epi32(dot[r][j], 1), offset);
+        sum[r][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale[j], sum[r][j]);
       }
     }
   }
   for (int r = 0; r < R; ++r) {
+    _mm512_storeu_ps(score + r * kKvSegment, sum[r][0]);
+    _mm512_storeu_ps(score + r * kKvSegment + 16, sum[r][1]);
+  }
+}
+
+template <int R>
+void score_q4(const AttentionArgs& a, int64_t row, int64_t t, const TilePair& b) {
+  const QueryCodes& first = query_codes(a, row);
+  float* to = scores(a) + row * kKvSegment + t;
+  multiply_q4_keys<R>(reinterpret_cast<const char*>(first.plane(a.dims, 0)),
+                      first.group_sums(a.dims), packed_query_bytes(a.dims), b, a.dims,
+                      row == 0 && b.ahead[0] != nullptr, to);
+  for (int r = 0; r < R; ++r) {
     const __m512 scale = _mm512_set1_ps(query_codes(a, row + r).scale);
-    float* to = scores(a) + (row + r) * kKvSegment + t;
-    _mm512_storeu_ps(to, _mm512_mul_ps(sum[r][0], scale));
-    _mm512_storeu_ps(to + 16, _mm512_mul_ps(sum[r][1], scale));
+    float* at = to + r * kKvSegment;
+    _mm512_storeu_ps(at, _mm512_mul_ps(_mm512_loadu_ps(at), scale));
+    _mm512_storeu_ps(at + 16, _mm512_mul_ps(_mm512_loadu_ps(at + 16), scale));
   }
 }
 
@@ -199,13 +208,13 @@ void code_weights(const AttentionArgs& a, int64_t row, WeightCodes& w, const Sca
 
 template <int R>
 void store_values(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_t d,
-                  const PlaneSums<R>& s, bool q4) {
+                  const Totals<R>& totals, bool q4) {
   for (int r = 0; r < R; ++r) {
     const __m512 scale = _mm512_set1_ps(w.scale[row + r]);
     const __m512i offset =
         _mm512_set1_epi32(static_cast<int32_t>(kKvNibbleOffset) * w.sum[row + r]);
     for (int i = 0; i < 2; ++i) {
-      __m512i total = _mm512_add_epi32(_mm512_slli_epi32(s.high[r][i], 8), s.low[r][i]);
+      __m512i total = totals.sum[r][i];
       if (q4) total = _mm512_sub_epi32(_mm512_slli_epi32(total, 1), offset);
       _mm512_storeu_ps(a.out + (row + r) * a.dims + d + 16 * i,
                        _mm512_mul_ps(_mm512_cvtepi32_ps(total), scale));
@@ -217,33 +226,46 @@ void store_values(const AttentionArgs& a, const WeightCodes& w, int64_t row, int
 template <int R>
 void values_int8(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_t d,
                  const TilePair& b) {
-  const bool ahead = row == 0 && b.ahead[0] != nullptr;
-  PlaneSums<R> s;
-  s.clear();
-  for (int64_t line = 0; line < (a.tokens + 3) / 4; ++line) {
-    if (ahead) fetch(b, line * 64);
-    add_values<R>(w, row, line * 4, line_at(b.tile[0], line), line_at(b.tile[1], line), s);
+  Totals<R> totals;
+  multiply_int8<R, false>(w.plane[0] + row * kKvSegment, w.plane[1] + row * kKvSegment, kKvSegment,
+                          b, (a.tokens + 3) / 4, row == 0 && b.ahead[0] != nullptr, totals);
+  store_values<R>(a, w, row, d, totals, false);
+}
+
+// Weights times 4-bit values: 256 times the high plane plus the low one.
+template <int R>
+__attribute__((noinline)) void multiply_q4_values(const uint8_t* high, const uint8_t* low,
+                                                  const TilePair& b, int64_t tokens, bool ahead,
+                                                  Totals<R>& out) {
+  __m512i top[R][2], rest[R][2];
+  for (int r = 0; r < R; ++r)
+    top[r][0] = top[r][1] = rest[r][0] = rest[r][1] = _mm512_setzero_si512();
+  for (int64_t t = 0; t < tokens; t += kKvStep) {
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t line = t / 8 + i, at = t + 4 * i;
+      if (ahead) fetch(b, line * 64);
+      __m512i u[2], v[2];  // low and high nibbles of a tile
+      split(line_at(b.tile[0], line), u[0], u[1]);
+      split(line_at(b.tile[1], line), v[0], v[1]);
+      for (int half = 0; half < 2; ++half) {
+        add_line<R, false>(high + at + 16 * half, kKvSegment, u[half], v[half], top);
+        add_line<R, false>(low + at + 16 * half, kKvSegment, u[half], v[half], rest);
+      }
+    }
   }
-  store_values<R>(a, w, row, d, s, false);
+  for (int r = 0; r < R; ++r) {
+    for (int i = 0; i < 2; ++i)
+      out.sum[r][i] = _mm512_add_epi32(_mm512_slli_epi32(top[r][i], 8), rest[r][i]);
+  }
 }
 
 template <int R>
 void values_q4(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_t d,
                const TilePair& b) {
-  const bool ahead = row == 0 && b.ahead[0] != nullptr;
-  PlaneSums<R> s;
-  s.clear();
-  for (int64_t t = 0; t < a.tokens; t += kKvStep) {
-    for (int64_t i = 0; i < 4; ++i) {
-      const int64_t line = t / 8 + i;
-      if (ahead) fetch(b, line * 64);
-      __m512i low[2], high[2];
-      for (int j = 0; j < 2; ++j) split(line_at(b.tile[j], line), low[j], high[j]);
-      add_values<R>(w, row, t + 4 * i, low[0], low[1], s);
-      add_values<R>(w, row, t + 16 + 4 * i, high[0], high[1], s);
-    }
-  }
-  store_values<R>(a, w, row, d, s, true);
+  Totals<R> totals;
+  multiply_q4_values<R>(w.plane[0] + row * kKvSegment, w.plane[1] + row * kKvSegment, b, a.tokens,
+                        row == 0 && b.ahead[0] != nullptr, totals);
+  store_values<R>(a, w, row, d, totals, true);
 }
 
 template <int R>

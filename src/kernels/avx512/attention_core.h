@@ -52,35 +52,55 @@ static inline __m512i spread4(const void* bytes) {
   return v;
 }
 
-// Two neighbouring tiles, and the two that will be multiplied after them (null when unknown).
+// Two neighbouring tiles; the two that will be multiplied after them, to be fetched into L1 (null
+// when unknown), and what comes kFarBytes later, to be fetched into L2.
 struct TilePair {
   const char* tile[2];
   const char* ahead[2];
+  const char* far[2];
 };
+
+constexpr int64_t kFarBytes = 32 << 10;
+
+// Keys and values of a segment lie behind each other; behind them come the next segment's.
+static inline const char* far_from(const AttentionArgs& a, const char* at) {
+  const char* end = static_cast<const char*>(a.values) + a.dims / kKvColumns * a.value_stride;
+  if (end - at > kFarBytes) return at + kFarBytes;
+  return a.next != nullptr ? static_cast<const char*>(a.next) + (kFarBytes - (end - at)) : at;
+}
+
+static inline TilePair tile_pair(const AttentionArgs& a, const char* at, int64_t stride,
+                                 const char* ahead, int64_t ahead_stride) {
+  TilePair p = {{at, at + stride}, {nullptr, nullptr}, {nullptr, nullptr}};
+  if (!a.stream || ahead == nullptr) return p;
+  p.ahead[0] = ahead;
+  p.ahead[1] = ahead + ahead_stride;
+  p.far[0] = far_from(a, p.tile[0]);
+  p.far[1] = far_from(a, p.tile[1]);
+  return p;
+}
 
 static inline TilePair key_pair(const AttentionArgs& a, int64_t token) {
   const char* at = static_cast<const char*>(a.keys) + token / kKvColumns * a.key_stride;
-  TilePair p = {{at, at + a.key_stride}, {nullptr, nullptr}};
-  if (!a.stream) return p;
   const bool last = token + kKvStep >= a.tokens;
-  p.ahead[0] = last ? static_cast<const char*>(a.values) : at + 2 * a.key_stride;
-  p.ahead[1] = p.ahead[0] + (last ? a.value_stride : a.key_stride);
-  return p;
+  return tile_pair(a, at, a.key_stride,
+                   last ? static_cast<const char*>(a.values) : at + 2 * a.key_stride,
+                   last ? a.value_stride : a.key_stride);
 }
 
 static inline TilePair value_pair(const AttentionArgs& a, int64_t dim) {
   const char* at = static_cast<const char*>(a.values) + dim / kKvColumns * a.value_stride;
-  TilePair p = {{at, at + a.value_stride}, {nullptr, nullptr}};
-  if (!a.stream) return p;
   const bool last = dim + kKvStep >= a.dims;
-  p.ahead[0] = last ? static_cast<const char*>(a.next) : at + 2 * a.value_stride;
-  if (p.ahead[0] != nullptr) p.ahead[1] = p.ahead[0] + (last ? a.key_stride : a.value_stride);
-  return p;
+  return tile_pair(a, at, a.value_stride,
+                   last ? static_cast<const char*>(a.next) : at + 2 * a.value_stride,
+                   last ? a.key_stride : a.value_stride);
 }
 
 static inline void fetch(const TilePair& pair, int64_t offset) {
   _mm_prefetch(pair.ahead[0] + offset, _MM_HINT_T0);
   _mm_prefetch(pair.ahead[1] + offset, _MM_HINT_T0);
+  _mm_prefetch(pair.far[0] + offset, _MM_HINT_T1);
+  _mm_prefetch(pair.far[1] + offset, _MM_HINT_T1);
 }
 
 // Scores of a row become weights 2^(score - max), zero from its visible tokens on to `padded`.
