@@ -2,6 +2,7 @@
 """Training speed of headgate beside transformers on the CPU: same network, same tokens per step, same threads.
 
 Usage: train_transformers.py HEADGATE_TRAIN_BENCH [--threads 1] [--rows 4] [--length 512] [--steps 3] [--rounds 3]
+                             [--experts grouped_mm,eager]
 
 The network is the preset "small" without its MTP module. A step is forward, backward, clipping and AdamW. The programs
 take turns, `rounds` times. On a machine that others use too, compare tokens per processor second: that is what one
@@ -59,6 +60,7 @@ def main():
     parser.add_argument("program", help="path of headgate_train_bench")
     for name, default in (("threads", 1), ("rows", 4), ("length", 512), ("steps", 3), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--experts", default="grouped_mm,eager", help="transformers' ways to run experts")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     tokens = options.rows * options.length
@@ -68,7 +70,7 @@ def main():
         speeds.setdefault(name, []).append((wall, processor))
         print(f"  {name}: {wall:.0f} tokens/s, {processor:.0f} per processor second", flush=True)
 
-    peers = {name: Peer(name) for name in ("grouped_mm", "eager")}
+    peers = {name: Peer(name) for name in options.experts.split(",")}
     for peer in peers.values():   # first steps allocate
         peer.step(torch.randint(0, SMALL["vocab_size"], (options.rows, options.length)), False)
     for _ in range(options.rounds):
