@@ -285,6 +285,21 @@ class Numbers(CliTest):
         self.assertEqual(first, self.ok(*arguments, "5", "-t", "1", "Hello"))
         self.assertNotEqual(first, self.ok(*arguments, "6", "Hello"))
 
+    def test_packed_weights_and_pinned_threads_change_no_text(self):
+        prompt = ["run", "-m", case("q3n_tiny"), "--raw", "-n", "8", "--temp", "0", "Hello"]
+        plain = self.ok(*prompt)
+        cache = self.path("packed")
+        for _ in range(2):   # writes the side file, then maps it
+            self.assertEqual(self.ok(*prompt, "--packed-cache", cache, "--pin"), plain)
+        [name] = os.listdir(cache)
+        self.assertTrue(name.endswith(".hgpacked"), name)
+        with open(os.path.join(cache, name), "r+b") as file:
+            file.truncate(5000)
+        done = headgate(*prompt, "--packed-cache", cache)
+        self.assertEqual((done.returncode, done.stdout.decode()), (0, plain))
+        self.assertEqual(done.stderr.decode().count("packing the model again"), 1, done.stderr)
+        self.refused(2, *prompt, "--mmap", "--packed-cache", cache)
+
     def test_answers_are_valid_utf8_without_colours_or_notes_in_a_pipe(self):
         done = headgate("run", "-m", case("q3n_tiny"), "-n", "40", "--temp", "2", "--seed", "1", "Hello")
         self.assertEqual(done.returncode, 0, done.stderr)
