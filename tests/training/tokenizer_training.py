@@ -9,6 +9,7 @@ already is not learnt here; PyPI learns it without a new id. Those are left out 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ except ImportError:
     sys.exit(77)
 
 ADDED = 26
+CHAT_TOKENS = re.compile(r"<\|[a-z_]+\|>|</?(?:think|tool_call|tool_response)>")
 
 
 def generated_text(program):
@@ -28,7 +30,7 @@ def generated_text(program):
     lines = [json.loads(line) for line in out.decode().splitlines()]
     texts = [text for line in lines for text, _ in line["segments"]]
     extra = "Ünïcödé — \U0001f600 e\u0301 \u4e2d\u6587 don't DON'T we'll   spaces\t\ttabs\r\n\r\n12345 a_b==c\n"
-    return "".join(t for t in texts if "<" not in t) + extra * 20
+    return "\n".join(CHAT_TOKENS.sub("", text) for text in texts) + extra * 20
 
 
 def reference(texts, size, regex):
