@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "eval/speed.h"
+#include "model/prefill_chunk.h"
 
 namespace headgate {
 namespace {
@@ -46,7 +47,7 @@ std::string peaks_text(const Peaks& peaks) {
   return text + " in 1e12 operations/s";
 }
 
-std::string bench_text(const LoadedModel& loaded, const SpeedReport& report) {
+std::string bench_text(const LoadedModel& loaded, const SpeedReport& report, int64_t chunk) {
   const Model& model = *loaded.model;
   TextTable about({1});
   about.row(
@@ -61,6 +62,10 @@ std::string bench_text(const LoadedModel& loaded, const SpeedReport& report) {
   about.row(
       {"load", fmt::format("{:.1f} before, {:.1f} after", report.load_before, report.load_after)});
   about.row({"peaks", peaks_text(report.peaks)});
+  const int64_t scratch = step_scratch_bytes(model.config(), chunk);
+  about.row(
+      {"prefill", fmt::format("{} tokens per step, {} of scratch memory at most",
+                              format_digits(chunk), format_bytes(static_cast<double>(scratch)))});
   TextTable table;
   table.row({"test", "depth", "tok/s", "slowest", "fastest", "MB/token", "GB/s", "of memory"});
   for (const SpeedResult& r : report.results) {
@@ -77,7 +82,7 @@ std::string bench_text(const LoadedModel& loaded, const SpeedReport& report) {
   return about.text() + "\n" + table.text();
 }
 
-json::object bench_json(const LoadedModel& loaded, const SpeedReport& report) {
+json::object bench_json(const LoadedModel& loaded, const SpeedReport& report, int64_t chunk) {
   json::array results;
   for (const SpeedResult& r : report.results) {
     json::object result{{"test", r.prefill ? "prefill" : "decode"},
@@ -100,6 +105,8 @@ json::object bench_json(const LoadedModel& loaded, const SpeedReport& report) {
           {"version", HEADGATE_VERSION},
           {"weight_bytes", loaded.model->weight_bytes()},
           {"weight_bytes_per_token", loaded.model->weight_bytes_per_token()},
+          {"prefill_chunk", chunk},
+          {"scratch_bytes", step_scratch_bytes(loaded.model->config(), chunk)},
           {"cpu", cpu_info().model},
           {"backend", loaded.backend->description()},
           {"isa", std::string(isa_name(selected_isa()))},
@@ -132,7 +139,7 @@ int bench(const BenchOptions& o) {
   const InterruptScope interrupts;
   const LoadedModel loaded = load_model(o.model);
   SpeedOptions speed = o.speed;
-  speed.chunk = o.model.chunk;
+  speed.chunk = prefill_chunk(o.model, loaded.model->config());
   speed.threads = o.model.threads;
   speed.kv_dtype = kv_dtype(o.model, loaded.model->config());
   if (o.interactive) {
@@ -147,9 +154,9 @@ int bench(const BenchOptions& o) {
   const SpeedReport report = measure_speed(*loaded.model, speed);
   bar.finish();
   if (o.json) {
-    write_stdout(dump_json_python(bench_json(loaded, report), 2) + "\n");
+    write_stdout(dump_json_python(bench_json(loaded, report, speed.chunk), 2) + "\n");
   } else {
-    write_stdout(o.csv ? bench_csv(report) : bench_text(loaded, report));
+    write_stdout(o.csv ? bench_csv(report) : bench_text(loaded, report, speed.chunk));
   }
   return 0;
 }

@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "engine/draft_control.h"
+#include "model/prefill_chunk.h"
 
 namespace headgate {
 namespace {
@@ -51,7 +52,7 @@ void add_model_options(Command& command, ModelOptions& options) {
       .choice("--kv-type", options.kv_type, {"auto", "f32", "f16", "bf16", "int8", "q4"},
               "Type of cached keys and values; auto: f32 where they are small, else bf16; int8 and "
               "q4 take a half and 28 % of bf16 and are read as fast")
-      .option("--chunk", options.chunk, "Prompt tokens per step")
+      .option("--chunk", options.chunk, "Prompt tokens per step; 0: as suits the model")
       .flag("--mmap,--no-pack", options.no_pack,
             "Compute straight from the mapped file: less memory and no loading time, but slower")
       .option(
@@ -119,16 +120,19 @@ DType kv_dtype(const ModelOptions& options, const ModelConfig& config) {
   return kv_type_from_name(options.kv_type).value();
 }
 
+int64_t prefill_chunk(const ModelOptions& options, const ModelConfig& config) {
+  if (options.chunk < 0)
+    fail(ErrorCode::kInvalidArgument, "--chunk: found {}, expected 0 or more", options.chunk);
+  return options.chunk > 0 ? options.chunk : default_prefill_chunk(config);
+}
+
 SessionOptions session_options(const ModelOptions& options, const ModelConfig& config) {
   if (options.context < 0) {
     fail(ErrorCode::kInvalidArgument, "--ctx: found {}, expected 0 or more", options.context);
   }
-  if (options.chunk < 1) {
-    fail(ErrorCode::kInvalidArgument, "--chunk: found {}, expected at least 1", options.chunk);
-  }
   SessionOptions session;
   session.context = options.context;
-  session.prefill_chunk = options.chunk;
+  session.prefill_chunk = prefill_chunk(options, config);
   session.kv_dtype = kv_dtype(options, config);
   session.drafts = draft_count(options.drafts);
   return session;

@@ -23,7 +23,7 @@ struct ModelOptions {
   bool pin = false;
   int64_t context = 0;
   std::string kv_type = "auto";
-  int64_t chunk = 512;
+  int64_t chunk = 0;  // prompt tokens per step; 0: chosen for the model
   bool no_pack = false;
   std::string packed_cache;  // folder of packed side files; empty: none
   bool exact = false;
@@ -55,6 +55,8 @@ struct LoadedModel {
 // Loads with a progress bar; Ctrl-C cancels (an InterruptScope must exist).
 LoadedModel load_model(const ModelOptions& options);
 
+// --chunk, or what suits the model.
+int64_t prefill_chunk(const ModelOptions& options, const ModelConfig& config);
 DType kv_dtype(const ModelOptions& options, const ModelConfig& config);
 SessionOptions session_options(const ModelOptions& options, const ModelConfig& config);
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "engine/decode_loop.h"
 #include "engine/session_data.h"
+#include "model/prefill_chunk.h"
 
 namespace headgate {
 namespace {
@@ -77,7 +78,8 @@ Session::Data::Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx,
     : model(std::move(m)),
       text_tokens(text),
       context(ctx),
-      prefill_chunk(options.prefill_chunk),
+      prefill_chunk(options.prefill_chunk > 0 ? options.prefill_chunk
+                                              : default_prefill_chunk(model->config())),
       pool(shape, budget),
       state(create_state(pool)),
       drafting(options.drafts != 0),
@@ -172,8 +174,8 @@ Session::Session(std::shared_ptr<const Model> model, int64_t text_tokens,
                  const SessionOptions& options) {
   const ModelConfig& config = model->config();
   const int64_t context = options.context > 0 ? options.context : config.context_length;
-  if (options.prefill_chunk <= 0) {
-    fail(ErrorCode::kInvalidArgument, "prefill chunk: found {}, expected at least 1",
+  if (options.prefill_chunk < 0) {
+    fail(ErrorCode::kInvalidArgument, "prefill chunk: found {}, expected 0 or more",
          options.prefill_chunk);
   }
   if (options.drafts < -1 || options.drafts > kMostDrafts) {

@@ -17,7 +17,7 @@ namespace headgate {
 
 struct SessionOptions {
   int64_t context = 0;           // tokens of prompt and output together; 0: the model's own length
-  int64_t prefill_chunk = 512;   // prompt tokens per step
+  int64_t prefill_chunk = 0;     // prompt tokens per step; 0: default_prefill_chunk()
   DType kv_dtype = DType::kF32;  // of KvLayout
   int64_t state_budget_bytes =
       0;  // KV pages, slots and snapshots; 0: what `context` needs, plus four snapshots

@@ -1,6 +1,8 @@
 // Building the views of a step.
 #include "model/step.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace headgate {
@@ -16,26 +18,50 @@ void Step::add_sequence(SequenceState& state, int64_t count, bool deferred) {
   tokens += count;
 }
 
+Step Step::part(int64_t first, int64_t most) const {
+  HEADGATE_CHECK(!is_part);
+  buffers.part_rows.clear();
+  buffers.part_sequences.clear();
+  int64_t count = 0;
+  for (size_t i = 0; i < buffers.rows.size() && count < most; ++i) {
+    const RowSpan& span = buffers.rows[i];
+    const int64_t skipped = std::max(first - span.row, int64_t{0});
+    const int64_t left = span.rows - skipped;
+    if (left <= 0) continue;
+    // What may be taken back is set aside in one piece.
+    const int64_t taken = buffers.deferred[i] ? left : std::min(left, most - count);
+    buffers.part_rows.push_back({count, taken, span.position + skipped});
+    buffers.part_sequences.push_back(i);
+    count += taken;
+  }
+  Step part{backend, config, rope, buffers, trace, count, prefix};
+  part.is_part = true;
+  return part;
+}
+
 std::span<const KvSpan> Step::kv(int64_t attention_layer) const {
   buffers.kv.clear();
-  for (size_t i = 0; i < buffers.states.size(); ++i)
-    buffers.kv.push_back({buffers.rows[i], buffers.states[i]->kv_pages(attention_layer)});
+  for (size_t i = 0; i < rows().size(); ++i) {
+    const SequenceState& state = *buffers.states[sequence(i)];
+    buffers.kv.push_back({rows()[i], state.kv_pages(attention_layer)});
+  }
   return buffers.kv;
 }
 
 std::span<const RecurrentSpan> Step::recurrent(int64_t recurrent_layer) const {
   buffers.recurrent.clear();
-  for (size_t i = 0; i < buffers.states.size(); ++i) {
-    const SequenceState& state = *buffers.states[i];
+  for (size_t i = 0; i < rows().size(); ++i) {
+    const SequenceState& state = *buffers.states[sequence(i)];
     RecurrentSpan span;
-    span.rows = buffers.rows[i];
+    span.rows = rows()[i];
     span.conv = state.conv(recurrent_layer);
     span.delta = state.delta(recurrent_layer);
     if (state.shape().deferred_rows > 0) {
       span.updates = state.deferred_updates(recurrent_layer);
       span.update_stride = state.shape().deferred_floats;
-      span.fold = state.deferred();
-      span.defer = buffers.deferred[i];
+      // Folded in once, with the first of the sequence's rows.
+      span.fold = span.rows.position == state.position() ? state.deferred() : 0;
+      span.defer = buffers.deferred[sequence(i)];
     }
     buffers.recurrent.push_back(span);
   }

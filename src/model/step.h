@@ -22,11 +22,16 @@ struct StepBuffers {
   std::vector<SequenceState*> states;
   std::vector<bool> deferred;  // by sequence
   std::vector<RowSpan> rows;
+  std::vector<RowSpan> part_rows;      // of the part being computed
+  std::vector<size_t> part_sequences;  // whose they are
   std::vector<KvSpan> kv;
   std::vector<RecurrentSpan> recurrent;
   std::vector<int32_t> expert_ids;
   std::vector<float> expert_weights;
 };
+
+// Rows of a long step that mixers and dense MLPs compute at a time.
+constexpr int64_t kPartRows = 512;
 
 // One step: rows [0, tokens) of every activation matrix, split over sequences by `rows`.
 struct Step {
@@ -37,16 +42,23 @@ struct Step {
   const Trace* trace;  // null: nobody listens
   int64_t tokens = 0;
   std::string prefix = {};  // of the names the trace hears: "layer3."
+  bool is_part = false;     // a range of another step's rows
 
   // Adds one sequence's next `count` rows, which may be taken back when `deferred`.
   void add_sequence(SequenceState& state, int64_t count, bool deferred = false);
 
   MutView take(int64_t cols) const { return buffers.scratch.take(tokens, cols); }
-  std::span<const RowSpan> rows() const { return buffers.rows; }
+  std::span<const RowSpan> rows() const { return is_part ? buffers.part_rows : buffers.rows; }
+  // The rows from `first` on, at most about `most` of them, as a step of their own: what comes
+  // before them must have been computed, and the parts share one part's memory. Valid until the
+  // next call.
+  Step part(int64_t first, int64_t most) const;
   // Views of the sequences' states in one layer; valid until the next call.
   std::span<const KvSpan> kv(int64_t attention_layer) const;
   std::span<const RecurrentSpan> recurrent(int64_t recurrent_layer) const;
   KvLayout kv_layout() const;
+  // Index in `buffers` of the sequence of rows()[i].
+  size_t sequence(size_t i) const { return is_part ? buffers.part_sequences[i] : i; }
 
   void emit(std::string_view name, View value) const {
     if (trace != nullptr) (*trace)(prefix + std::string(name), value);

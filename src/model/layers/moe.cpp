@@ -29,8 +29,8 @@ void mlp(Step& step, const MlpWeights& w, View x, MutView y) {
   Backend& b = step.backend;
   const ScratchScope scope(step.buffers.scratch);
   const MutView gate = step.take(w.gate->rows()), up = step.take(w.up->rows());
-  b.linear(gate, x, *w.gate);
-  b.linear(up, x, *w.up);
+  const LinearPart parts[] = {{gate, w.gate.get()}, {up, w.up.get()}};
+  b.linear_group(parts, x);
   b.swiglu(gate, gate, up);
   b.linear(y, gate, *w.down);
 }
@@ -39,8 +39,16 @@ void moe(Step& step, const MoeWeights& w, View x, MutView y) {
   Backend& b = step.backend;
   const MoeConfig& c = step.config.moe;
   const ScratchScope scope(step.buffers.scratch);
+  const bool shares = w.shared_scale != nullptr;
   const MutView logits = step.take(c.experts);
-  b.linear(logits, x, *w.router);
+  const MutView scale = step.take(shares ? 1 : 0);
+  const MutView gate = step.take(shares ? w.shared.gate->rows() : 0);
+  const MutView up = step.take(gate.cols);
+  const LinearPart parts[] = {{logits, w.router.get()},
+                              {gate, w.shared.gate.get()},
+                              {up, w.shared.up.get()},
+                              {scale, w.shared_scale.get()}};
+  b.linear_group(std::span(parts).first(shares ? 4 : 1), x);
   std::vector<int32_t>& ids = step.buffers.expert_ids;
   std::vector<float>& weights = step.buffers.expert_weights;
   ids.resize(static_cast<size_t>(step.tokens * c.experts_per_token));
@@ -49,12 +57,10 @@ void moe(Step& step, const MoeWeights& w, View x, MutView y) {
   b.experts(y, x, ids, weights, c.experts_per_token, *w.experts);
   step.emit("routed", y);
 
-  MutView scale;
-  if (w.shared_scale) {
-    scale = step.take(1);
+  if (shares) {
     const MutView shared = step.take(step.config.hidden_size);
-    b.linear(scale, x, *w.shared_scale);
-    mlp(step, w.shared, x, shared);
+    b.swiglu(gate, gate, up);
+    b.linear(shared, gate, *w.shared.down);
     step.emit("shared", shared);
     b.add_gated(y, shared, scale);
   }
