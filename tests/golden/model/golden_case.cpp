@@ -88,8 +88,8 @@ double GoldenCase::logit_limit() const {
   return error >= 1.5e-4 ? 1e-3 : 5e-4;
 }
 
-Runner::Runner(const Model& model, int64_t page_tokens)
-    : model_(model), pool_(model.state_shape(DType::kF32, page_tokens), int64_t{1} << 30) {}
+Runner::Runner(const Model& model, int64_t page_tokens, DType kv_dtype)
+    : model_(model), pool_(model.state_shape(kv_dtype, page_tokens), int64_t{1} << 30) {}
 
 SequenceState Runner::create() { return std::move(*pool_.create()); }
 

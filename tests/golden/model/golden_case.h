@@ -49,10 +49,10 @@ class GoldenCase {
   std::shared_ptr<const Model> model_;
 };
 
-// Runs one sequence of a model with fp32 keys and values.
+// Runs one sequence of a model, with fp32 keys and values unless told otherwise.
 class Runner {
  public:
-  explicit Runner(const Model& model, int64_t page_tokens = 16);
+  explicit Runner(const Model& model, int64_t page_tokens = 16, DType kv_dtype = DType::kF32);
 
   SequenceState create();
   // Feeds all ids in pieces of `chunk` and returns the logits [ids, vocabulary] of all of them.
