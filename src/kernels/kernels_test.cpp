@@ -196,13 +196,18 @@ TEST_P(Kernels, EveryWordIsRead) {
   }
 }
 
-constexpr DType kPacked[] = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kQ4_0};
+constexpr DType kPacked[] = {DType::kQ4_K, DType::kQ5_K,   DType::kQ6_K,   DType::kQ8_0,
+                             DType::kQ4_0, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 
 // Random rows with finite scales.
 std::vector<std::byte> random_rows(DType type, int64_t rows, int64_t cols) {
   std::vector<std::byte> out = random_bytes(rows * row_bytes(type, cols), 3);
   const auto block = static_cast<size_t>(dtype_info(type).block_bytes);
   for (size_t at = 0; at < out.size(); at += block) {
+    if (type == DType::kMXFP4) {  // an exponent
+      out[at] = (out[at] & std::byte{0x07}) | std::byte{0x78};
+      continue;
+    }
     // The top byte of an fp16 between 2^-9 and 2^-5.
     const size_t d = type == DType::kQ6_K ? block - 1 : 1;
     out[at + d] = (out[at + d] & std::byte{0x0f}) | std::byte{0x20};
@@ -260,7 +265,7 @@ TEST_P(Kernels, PanelsMatchAndIgnoreNeighbours) {
         }
       };
       run(slow, want, tokens);
-      for (const int64_t step : {1, 2, 3, 4, 5, 7, 8, 15}) {
+      for (const int64_t step : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15}) {
         run(fast, got, step);
         EXPECT_LT(error_of(got, want), 1e-6f) << dtype_name(type) << " " << cols;
         if (step == 1) one = got;
@@ -282,6 +287,10 @@ TEST_P(Kernels, PanelsSurviveExtremeCodes) {
         const uint16_t one = float_to_fp16(1.0f);
         std::memcpy(&row[at + (type == DType::kQ6_K ? 208 : 0)], &one, 2);
         if (type == DType::kQ4_K || type == DType::kQ5_K) std::memcpy(&row[at + 2], &one, 2);
+        if (type == DType::kMXFP4) {  // the exponent; no code to spare
+          row[at] = std::byte{127};
+          row[at + 1] = static_cast<std::byte>(fill);
+        }
       }
       alignas(64) std::byte panel[sizeof(PanelQ80)] = {};
       for (int n = 0; n < 16; ++n) pack_row(format, panel, n, row.data(), 256);

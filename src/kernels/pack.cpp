@@ -24,12 +24,21 @@ struct StoredQ80 {
   uint16_t d;
   int8_t codes[32];
 };
+struct StoredIQ4XS {
+  uint16_t d;
+  uint16_t scales_high;  // two bits a group
+  uint8_t scales_low[4], codes[128];
+};
+struct StoredMXFP4 {
+  uint8_t exponent, codes[16];
+};
 struct StoredQ40 {
   uint16_t d;
   uint8_t codes[16];
 };
 static_assert(sizeof(StoredQ4K) == 144 && sizeof(StoredQ5K) == 176 && sizeof(StoredQ6K) == 210 &&
-              sizeof(StoredQ80) == 34 && sizeof(StoredQ40) == 18);
+              sizeof(StoredQ80) == 34 && sizeof(StoredQ40) == 18 && sizeof(StoredIQ4XS) == 136 &&
+              sizeof(StoredMXFP4) == 17);
 
 template <typename T>
 T load(const std::byte* at) {
@@ -259,8 +268,9 @@ void unpack_q80(const PanelQ80& p, int n, std::byte* stored, int groups) {
   }
 }
 
-// The stored nibbles are in panel order already.
-void pack_q40(PanelQ40& p, int n, const std::byte* stored, int groups) {
+// The stored nibbles are in panel order already. Panel: PanelQ40 or PanelIQ4NL.
+template <typename Panel>
+void pack_q40(Panel& p, int n, const std::byte* stored, int groups) {
   for (int g = 0; g < groups; ++g) {
     const auto s = load<StoredQ40>(stored + g * static_cast<int64_t>(sizeof(StoredQ40)));
     for (int i = 0; i < 4; ++i) put_word(&p.code[g][i][4 * n], word_of(s.codes + 4 * i));
@@ -268,7 +278,8 @@ void pack_q40(PanelQ40& p, int n, const std::byte* stored, int groups) {
   }
 }
 
-void unpack_q40(const PanelQ40& p, int n, std::byte* stored, int groups) {
+template <typename Panel>
+void unpack_q40(const Panel& p, int n, std::byte* stored, int groups) {
   for (int g = 0; g < groups; ++g) {
     StoredQ40 s;
     for (int i = 0; i < 4; ++i) put_word(s.codes + 4 * i, word_of(&p.code[g][i][4 * n]));
@@ -286,6 +297,46 @@ const Panel& at(const std::byte* panel) {
   return *reinterpret_cast<const Panel*>(panel);
 }
 
+// The six-bit scales lie apart: low nibbles in four bytes, high pairs in two.
+void pack_iq4xs(PanelIQ4XS& p, int n, const std::byte* stored) {
+  const auto s = load<StoredIQ4XS>(stored);
+  for (int g = 0; g < 8; ++g) {
+    for (int i = 0; i < 4; ++i) put_word(&p.code[g][i][4 * n], word_of(s.codes + 16 * g + 4 * i));
+    const int low = s.scales_low[g / 2] >> (4 * (g % 2)) & 15;
+    p.scale[g][n] = static_cast<int8_t>((low | (s.scales_high >> (2 * g) & 3) << 4) - 32);
+  }
+  p.d[n] = s.d;
+}
+
+void unpack_iq4xs(const PanelIQ4XS& p, int n, std::byte* stored) {
+  StoredIQ4XS s = {};
+  for (int g = 0; g < 8; ++g) {
+    for (int i = 0; i < 4; ++i) put_word(s.codes + 16 * g + 4 * i, word_of(&p.code[g][i][4 * n]));
+    const int scale = p.scale[g][n] + 32;
+    s.scales_low[g / 2] = static_cast<uint8_t>(s.scales_low[g / 2] | (scale & 15) << (4 * (g % 2)));
+    s.scales_high = static_cast<uint16_t>(s.scales_high | (scale >> 4) << (2 * g));
+  }
+  s.d = p.d[n];
+  std::memcpy(stored, &s, sizeof s);
+}
+
+void pack_mxfp4(PanelMXFP4& p, int n, const std::byte* stored, int groups) {
+  for (int g = 0; g < groups; ++g) {
+    const auto s = load<StoredMXFP4>(stored + g * static_cast<int64_t>(sizeof(StoredMXFP4)));
+    for (int i = 0; i < 4; ++i) put_word(&p.code[g][i][4 * n], word_of(s.codes + 4 * i));
+    p.exponent[g][n] = s.exponent;
+  }
+}
+
+void unpack_mxfp4(const PanelMXFP4& p, int n, std::byte* stored, int groups) {
+  for (int g = 0; g < groups; ++g) {
+    StoredMXFP4 s;
+    for (int i = 0; i < 4; ++i) put_word(s.codes + 4 * i, word_of(&p.code[g][i][4 * n]));
+    s.exponent = p.exponent[g][n];
+    std::memcpy(stored + g * static_cast<int64_t>(sizeof s), &s, sizeof s);
+  }
+}
+
 // Stored bytes of a group of 32 inputs.
 int64_t group_bytes(PanelFormat format) {
   switch (format) {
@@ -296,7 +347,12 @@ int64_t group_bytes(PanelFormat format) {
     case kPanelQ80:
       return sizeof(StoredQ80);
     case kPanelQ40:
+    case kPanelIQ4NL:
       return sizeof(StoredQ40);
+    case kPanelIQ4XS:
+      return sizeof(StoredIQ4XS) / 8;
+    case kPanelMXFP4:
+      return sizeof(StoredMXFP4);
     default:
       return 0;
   }
@@ -320,14 +376,21 @@ std::optional<PanelFormat> panel_format(DType type) {
       return kPanelQ80;
     case DType::kQ4_0:
       return kPanelQ40;
+    case DType::kIQ4_NL:
+      return kPanelIQ4NL;
+    case DType::kIQ4_XS:
+      return kPanelIQ4XS;
+    case DType::kMXFP4:
+      return kPanelMXFP4;
     default:
       return std::nullopt;
   }
 }
 
 int64_t panel_block_bytes(PanelFormat format) {
-  constexpr int64_t kBytes[kPanelFormats] = {sizeof(PanelQ4K), sizeof(PanelQ5K), sizeof(PanelQ6K),
-                                             sizeof(PanelQ80), sizeof(PanelQ40)};
+  constexpr int64_t kBytes[kPanelFormats] = {
+      sizeof(PanelQ4K), sizeof(PanelQ5K),   sizeof(PanelQ6K),   sizeof(PanelQ80),
+      sizeof(PanelQ40), sizeof(PanelIQ4NL), sizeof(PanelIQ4XS), sizeof(PanelMXFP4)};
   return kBytes[format];
 }
 
@@ -346,6 +409,15 @@ void pack_row(PanelFormat format, std::byte* panel, int n, const std::byte* stor
         break;
       case kPanelQ80:
         pack_q80(at<PanelQ80>(panel), n, stored, groups);
+        break;
+      case kPanelIQ4NL:
+        pack_q40(at<PanelIQ4NL>(panel), n, stored, groups);
+        break;
+      case kPanelIQ4XS:
+        pack_iq4xs(at<PanelIQ4XS>(panel), n, stored);
+        break;
+      case kPanelMXFP4:
+        pack_mxfp4(at<PanelMXFP4>(panel), n, stored, groups);
         break;
       default:
         pack_q40(at<PanelQ40>(panel), n, stored, groups);
@@ -372,6 +444,15 @@ void unpack_row(PanelFormat format, const std::byte* panel, int n, std::byte* st
         break;
       case kPanelQ80:
         unpack_q80(at<PanelQ80>(panel), n, stored, groups);
+        break;
+      case kPanelIQ4NL:
+        unpack_q40(at<PanelIQ4NL>(panel), n, stored, groups);
+        break;
+      case kPanelIQ4XS:
+        unpack_iq4xs(at<PanelIQ4XS>(panel), n, stored);
+        break;
+      case kPanelMXFP4:
+        unpack_mxfp4(at<PanelMXFP4>(panel), n, stored, groups);
         break;
       default:
         unpack_q40(at<PanelQ40>(panel), n, stored, groups);

@@ -11,7 +11,17 @@ namespace headgate {
 // broadcast to all outputs. The layout is a permutation of the stored bits: packing loses nothing.
 // Groups are 32 inputs. In four-bit planes the low nibbles of line i of group g are inputs
 // 32g + 4i + j, the high nibbles inputs 32g + 16 + 4i + j.
-enum PanelFormat { kPanelQ4K, kPanelQ5K, kPanelQ6K, kPanelQ80, kPanelQ40, kPanelFormats };
+enum PanelFormat {
+  kPanelQ4K,
+  kPanelQ5K,
+  kPanelQ6K,
+  kPanelQ80,
+  kPanelQ40,
+  kPanelIQ4NL,
+  kPanelIQ4XS,
+  kPanelMXFP4,
+  kPanelFormats
+};
 
 constexpr int64_t kPanelRows = 16;
 constexpr int64_t kBlockInputs = 256;
@@ -60,6 +70,28 @@ struct PanelQ40 {
   uint16_t d[8][16];
 };
 
+// w = d * kCodebook[code] (tensor/blocks.h).
+struct PanelIQ4NL {
+  uint8_t code[8][4][64];
+  uint16_t d[8][16];
+};
+
+// w = d * scale * kCodebook[code].
+struct PanelIQ4XS {
+  uint8_t code[8][4][64];
+  int8_t scale[8][16];  // -32..31
+  uint16_t d[16];
+  uint8_t padding[32];
+};
+
+// w = 2^(exponent - 128) * kTwiceE2M1[code].
+struct PanelMXFP4 {
+  uint8_t code[8][4][64];
+  uint8_t exponent[8][16];
+};
+
+static_assert(sizeof(PanelIQ4NL) == 2304 && sizeof(PanelIQ4XS) == 2240 &&
+              sizeof(PanelMXFP4) == 2176);
 static_assert(sizeof(PanelQ4K) == 2368 && sizeof(PanelQ5K) == 2880 && sizeof(PanelQ6K) == 3392 &&
               sizeof(PanelQ80) == 4352 && sizeof(PanelQ40) == 2304);
 

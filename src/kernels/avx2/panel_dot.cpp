@@ -66,6 +66,19 @@ struct Traits<PanelQ40> {
   static constexpr bool kSigned = false, kMins = false, kHalfScales = false;
 };
 
+template <>
+struct Traits<PanelIQ4NL> {
+  static constexpr int kOffset = 0, kWiden = 1;
+  static constexpr bool kSigned = true, kMins = false, kHalfScales = false;
+};
+template <>
+struct Traits<PanelIQ4XS> : Traits<PanelIQ4NL> {};
+template <>
+struct Traits<PanelMXFP4> {
+  static constexpr int kOffset = 12, kWiden = 4;  // codes with 12 added
+  static constexpr bool kSigned = false, kMins = false, kHalfScales = false;
+};
+
 __attribute__((always_inline)) inline void unpack_nibbles(Group& out, const uint8_t (*code)[64],
                                                           int side) {
   const __m256i mask = _mm256_set1_epi8(15);
@@ -139,6 +152,48 @@ __attribute__((always_inline)) inline void unpack(Group& out, const PanelQ80& p,
 __attribute__((always_inline)) inline void unpack(Group& out, const PanelQ40& p, int g, int side) {
   unpack_nibbles(out, p.code[g], side);
   out.scale = half_floats(p.d[g] + 8 * side);
+}
+
+// Nibbles, looked up.
+__attribute__((always_inline)) inline void look_up(Group& out, const uint8_t (*code)[64], int side,
+                                                   __m128i values) {
+  unpack_nibbles(out, code, side);
+  const __m256i table = _mm256_broadcastsi128_si256(values);
+  for (int i = 0; i < 4; ++i) {
+    out.low[i] = _mm256_shuffle_epi8(table, out.low[i]);
+    out.high[i] = _mm256_shuffle_epi8(table, out.high[i]);
+  }
+}
+
+// The codebook of tensor/blocks.h.
+__attribute__((always_inline)) inline __m128i codebook() {
+  return _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelIQ4NL& p, int g,
+                                                  int side) {
+  look_up(out, p.code[g], side, codebook());
+  out.scale = half_floats(p.d[g] + 8 * side);
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelIQ4XS& p, int g,
+                                                  int side) {
+  look_up(out, p.code[g], side, codebook());
+  out.scale = _mm256_mul_ps(half_floats(p.d + 8 * side), byte_floats(p.scale[g] + 8 * side));
+}
+
+__attribute__((always_inline)) inline void unpack(Group& out, const PanelMXFP4& p, int g,
+                                                  int side) {
+  // Twice the values of E2M1 plus 12.
+  look_up(out, p.code[g], side,
+          _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  const __m256i e = _mm256_cvtepu8_epi32(
+      _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p.exponent[g] + 8 * side)));
+  // 2^(e - 128), which is subnormal below e = 2.
+  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+  const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+  const __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+  out.scale = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, is_small));
 }
 
 // Sums of code * activation over the 16 inputs of one half, by output.
@@ -255,6 +310,18 @@ void panel_dot_q80(float* const* y, const ActivationBlock* const* x, int64_t tok
 void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                    const void* panels, int64_t count, int64_t blocks) {
   dot_all<PanelQ40>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_iq4nl(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelIQ4NL>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_iq4xs(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelIQ4XS>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_mxfp4(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelMXFP4>(y, x, tokens, panels, count, blocks);
 }
 
 }  // namespace headgate::avx2

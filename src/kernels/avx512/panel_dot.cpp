@@ -26,5 +26,17 @@ void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tok
                    const void* panels, int64_t count, int64_t blocks) {
   multiply_all<PanelQ40>(y, x, tokens, panels, count, blocks);
 }
+void panel_dot_iq4nl(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  multiply_all<PanelIQ4NL>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_iq4xs(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  multiply_all<PanelIQ4XS>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_mxfp4(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  multiply_all<PanelMXFP4>(y, x, tokens, panels, count, blocks);
+}
 
 }  // namespace headgate::avx512

@@ -50,6 +50,20 @@ struct Traits<PanelQ40> {
   static constexpr bool kMins = false, kHalfScales = false;
 };
 
+// Codes are looked up and stored with 128 or 12 added, so that they are unsigned.
+template <>
+struct Traits<PanelIQ4NL> {
+  static constexpr int kOffset = 128;
+  static constexpr bool kMins = false, kHalfScales = false;
+};
+template <>
+struct Traits<PanelIQ4XS> : Traits<PanelIQ4NL> {};
+template <>
+struct Traits<PanelMXFP4> {
+  static constexpr int kOffset = 12;
+  static constexpr bool kMins = false, kHalfScales = false;
+};
+
 // Codes of inputs 32g + 16 half + 4i + j of 16 outputs.
 static __attribute__((always_inline)) inline __m512i nibbles(const uint8_t* line, int half) {
   const __m512i v = _mm512_loadu_si512(line);
@@ -92,6 +106,35 @@ static __attribute__((always_inline)) inline __m512i load_line(const PanelQ40& p
   return nibbles(p.code[g][i], half);
 }
 
+// The codebook of tensor/blocks.h plus 128.
+template <typename Panel>
+static __attribute__((always_inline)) inline __m512i codebook_line(const Panel& p, int g, int half,
+                                                                   int i) {
+  const __m512i values = _mm512_broadcast_i32x4(
+      _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, static_cast<char>(129), static_cast<char>(141),
+                    static_cast<char>(153), static_cast<char>(166), static_cast<char>(181),
+                    static_cast<char>(197), static_cast<char>(217), static_cast<char>(241)));
+  return _mm512_shuffle_epi8(values, nibbles(p.code[g][i], half));
+}
+
+static __attribute__((always_inline)) inline __m512i load_line(const PanelIQ4NL& p, int g, int half,
+                                                               int i) {
+  return codebook_line(p, g, half, i);
+}
+
+static __attribute__((always_inline)) inline __m512i load_line(const PanelIQ4XS& p, int g, int half,
+                                                               int i) {
+  return codebook_line(p, g, half, i);
+}
+
+// Twice the values of E2M1 plus 12.
+static __attribute__((always_inline)) inline __m512i load_line(const PanelMXFP4& p, int g, int half,
+                                                               int i) {
+  const __m512i values = _mm512_broadcast_i32x4(
+      _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  return _mm512_shuffle_epi8(values, nibbles(p.code[g][i], half));
+}
+
 // Scale of group g, or of its low half.
 template <typename Panel>
 static __attribute__((always_inline)) inline __m512 scale_of(const Panel& p, int g) {
@@ -105,6 +148,15 @@ static __attribute__((always_inline)) inline __m512 scale_of(const PanelQ80& p, 
 }
 static __attribute__((always_inline)) inline __m512 scale_of(const PanelQ40& p, int g) {
   return half_floats(p.d[g]);
+}
+
+static __attribute__((always_inline)) inline __m512 scale_of(const PanelIQ4NL& p, int g) {
+  return half_floats(p.d[g]);
+}
+// 2^(exponent - 128), subnormals included.
+static __attribute__((always_inline)) inline __m512 scale_of(const PanelMXFP4& p, int g) {
+  return _mm512_scalef_ps(_mm512_set1_ps(1.0f),
+                          _mm512_sub_ps(byte_floats(p.exponent[g]), _mm512_set1_ps(128.0f)));
 }
 
 // Scale of the high half of group g, of formats with kHalfScales.

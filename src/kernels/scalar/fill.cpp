@@ -26,6 +26,9 @@ void fill(KernelTable& table) {
   table.panel_dot[kPanelQ6K] = panel_dot_q6k;
   table.panel_dot[kPanelQ80] = panel_dot_q80;
   table.panel_dot[kPanelQ40] = panel_dot_q40;
+  table.panel_dot[kPanelIQ4NL] = panel_dot_iq4nl;
+  table.panel_dot[kPanelIQ4XS] = panel_dot_iq4xs;
+  table.panel_dot[kPanelMXFP4] = panel_dot_mxfp4;
   table.read_words = read_words;
   table.delta_gates = delta_gates;
   table.gated_delta = gated_delta;

@@ -38,6 +38,12 @@ void panel_dot_q80(float* const* y, const ActivationBlock* const* x, int64_t tok
                    const void* panels, int64_t count, int64_t blocks);
 void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                    const void* panels, int64_t count, int64_t blocks);
+void panel_dot_iq4nl(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks);
+void panel_dot_iq4xs(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks);
+void panel_dot_mxfp4(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks);
 uint64_t read_words(const uint64_t* words, int64_t n);
 void delta_gates(float* beta, float* g, const float* b, const float* a, float neg_exp_a,
                  float dt_bias, int64_t n);

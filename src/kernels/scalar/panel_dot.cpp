@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "kernels/scalar/kernels.h"
+#include "tensor/blocks.h"
 #include "tensor/half.h"
 
 namespace headgate::scalar {
@@ -27,6 +28,15 @@ int code_at(const PanelQ80& p, int g, int half, int i, int at) {
 }
 int code_at(const PanelQ40& p, int g, int half, int i, int at) {
   return low_or_high(p.code[g][i][at], half) - 8;
+}
+int code_at(const PanelIQ4NL& p, int g, int half, int i, int at) {
+  return kCodebook[static_cast<size_t>(low_or_high(p.code[g][i][at], half))];
+}
+int code_at(const PanelIQ4XS& p, int g, int half, int i, int at) {
+  return kCodebook[static_cast<size_t>(low_or_high(p.code[g][i][at], half))];
+}
+int code_at(const PanelMXFP4& p, int g, int half, int i, int at) {
+  return kTwiceE2M1[static_cast<size_t>(low_or_high(p.code[g][i][at], half))];
 }
 
 // Sum of code * activation over 16 inputs.
@@ -68,6 +78,20 @@ float add_group(float sum, const PanelQ40& p, const ActivationBlock& x, int g, i
   return sum + static_cast<float>(dot) * fp16_to_float(p.d[g][n]) * x.scale[g];
 }
 
+float add_group(float sum, const PanelIQ4NL& p, const ActivationBlock& x, int g, int n) {
+  const int dot = half_dot(p, x, g, 0, n) + half_dot(p, x, g, 1, n);
+  return sum + static_cast<float>(dot) * fp16_to_float(p.d[g][n]) * x.scale[g];
+}
+float add_group(float sum, const PanelIQ4XS& p, const ActivationBlock& x, int g, int n) {
+  const float scale = fp16_to_float(p.d[n]) * static_cast<float>(p.scale[g][n]);
+  const int dot = half_dot(p, x, g, 0, n) + half_dot(p, x, g, 1, n);
+  return sum + static_cast<float>(dot) * scale * x.scale[g];
+}
+float add_group(float sum, const PanelMXFP4& p, const ActivationBlock& x, int g, int n) {
+  const int dot = half_dot(p, x, g, 0, n) + half_dot(p, x, g, 1, n);
+  return sum + static_cast<float>(dot) * mxfp4_scale(p.exponent[g][n]) * x.scale[g];
+}
+
 template <typename Panel>
 void dot_all(float* const* y, const ActivationBlock* const* x, int64_t tokens, const void* panels,
              int64_t count, int64_t blocks) {
@@ -106,6 +130,18 @@ void panel_dot_q80(float* const* y, const ActivationBlock* const* x, int64_t tok
 void panel_dot_q40(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                    const void* panels, int64_t count, int64_t blocks) {
   dot_all<PanelQ40>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_iq4nl(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelIQ4NL>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_iq4xs(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelIQ4XS>(y, x, tokens, panels, count, blocks);
+}
+void panel_dot_mxfp4(float* const* y, const ActivationBlock* const* x, int64_t tokens,
+                     const void* panels, int64_t count, int64_t blocks) {
+  dot_all<PanelMXFP4>(y, x, tokens, panels, count, blocks);
 }
 
 }  // namespace headgate::scalar
