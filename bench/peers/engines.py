@@ -15,6 +15,7 @@ class Engine:
 
     def __init__(self, name, command):
         self.name = name
+        self.command = command
         self.opened, self.position = None, 0  # (sequences, room, settings) of the last open, and tokens since
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

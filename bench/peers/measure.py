@@ -39,9 +39,8 @@ class Bench:
             self.peer.driver, self.models[model], self.options.threads, repack))
 
     def headgate(self, case):
-        extra = list(self.options.headgate_options)
-        if max(case.depth, case.tokens) >= self.options.long_depth and self.options.long_kv_type:
-            extra += ["--kv-type", self.options.long_kv_type]
+        long = max(case.depth, case.tokens) >= self.options.long_depth
+        extra = [*self.options.headgate_options, "--kv-type", self.options.long_kv_type if long else self.options.kv_type]
         return self.engine("headgate", (case.model, tuple(extra)), lambda: Headgate(
             self.options.headgate, self.models[case.model], self.options.threads, extra))
 
@@ -84,7 +83,7 @@ class Bench:
             pairs = self.prefill_pairs if case.kind == "prefill" else self.decode_pairs
             result = {"title": case.title(), "kind": case.kind, "tokens": case.tokens, "depth": case.depth,
                       "sequences": case.sequences, "model": case.model, "goal_amx": case.goal_amx, "goal": case.goal,
-                      "settings": settings, "pairs": []}
+                      "settings": settings, "ours_command": ours.command[5:], "pairs": []}
             lost = pairs(case, settings, ours, theirs, result)
             if not lost:
                 break
