@@ -7,6 +7,8 @@
 //   decode TOKENS     so many steps of one token of every sequence, with logits
 //   quit
 // Tokens are random as in llama-bench; prompts go in batches of 2048, as there.
+#include <llama.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -19,8 +21,6 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <llama.h>
 
 namespace {
 
