@@ -27,8 +27,8 @@ struct MatrixSource {
   std::span<const float> block_scales;
   // Source row of each output row (a permutation or selection); empty means the identity. Copied.
   std::span<const int64_t> row_order;
-  // The file that holds the bytes, and where, when one does: a backend that copies the weights reads
-  // them from there, in large requests, and leaves `bytes` untouched.
+  // The file that holds the bytes, and where, when one does: a backend that copies the weights
+  // reads them from there, in large requests, and leaves `bytes` untouched.
   const StreamFile* file = nullptr;
   int64_t file_offset = 0;
   // The bytes outlive the matrix (a mapped file), so a backend may compute straight from them.

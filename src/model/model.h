@@ -22,8 +22,8 @@ using LoadProgress = std::function<bool(int64_t done, int64_t total)>;
 struct LoadOptions {
   bool mtp = true;  // load the multi-token-prediction module when the checkpoint has one
   // A folder for packed side files: the backend's own layout of the weights, mapped by later loads
-  // instead of packing again. A missing, stale or damaged file is written anew (one warning). Empty:
-  // none. Ignored for models in memory.
+  // instead of packing again. A missing, stale or damaged file is written anew (one warning).
+  // Empty: none. Ignored for models in memory.
   std::string packed_cache;
   LoadProgress progress;
 };
