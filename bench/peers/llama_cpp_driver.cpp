@@ -53,6 +53,8 @@ class Driver {
     llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = 0;
     params.use_extra_bufts = repack;
+    // In memory of its own: a mapped file loses pages while the other program has its turn.
+    params.load_mode = LLAMA_LOAD_MODE_NONE;
     model_.reset(llama_model_load_from_file(path, params));
     if (!model_) throw std::runtime_error("llama.cpp cannot load the model");
     vocabulary_ = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
