@@ -123,6 +123,8 @@ class Bench:
         runs = max(self.options.pairs, self.options.decode_pairs)
         for engine in (theirs, ours):
             if not engine.holds(case.sequences, case.depth, case.room(runs), settings):
+                if case.depth > SCREEN_TOKENS:
+                    self.quiet.end()  # filling a long context is not timed
                 engine.open(case.sequences, case.room(runs), settings)
                 engine.seconds("prefill", case.depth or 1)
         with self.quiet as quiet:
