@@ -49,12 +49,17 @@ class SlotHold {
   ~SlotHold() { pool_->slots.drop(id_); }
 
   float* floats() const { return reinterpret_cast<float*>(pool_->slots.data(id_)); }
+  // A slot of a model without recurrent layers has no bytes, and no address either.
   void copy_from(const SlotHold& other) {
-    std::memcpy(floats(), other.floats(), static_cast<size_t>(pool_->slots.frame_bytes()));
+    if (bytes() > 0) std::memcpy(floats(), other.floats(), bytes());
   }
-  void clear() { std::memset(floats(), 0, static_cast<size_t>(pool_->slots.frame_bytes())); }
+  void clear() {
+    if (bytes() > 0) std::memset(floats(), 0, bytes());
+  }
 
  private:
+  size_t bytes() const { return static_cast<size_t>(pool_->slots.frame_bytes()); }
+
   Pool pool_;
   SlotId id_;
 };

@@ -71,8 +71,8 @@ Result run(const Head& h, const std::vector<float>& q, const std::vector<int32_t
   std::vector<Line> scratch = aligned_bytes(kAttentionScratchBytes);
   std::vector<Line> out = aligned_bytes(rows * h.plane.dims * 4);
   for (int64_t r = 0; r < rows; ++r)
-    pack(queries[0].bytes + r * packed_query_bytes(h.plane.dims), &q[h.at(r)], h.dim, h.plane.dims,
-         kLog2E / std::sqrt(static_cast<float>(h.dim)));
+    pack(reinterpret_cast<std::byte*>(queries.data()) + r * packed_query_bytes(h.plane.dims),
+         &q[h.at(r)], h.dim, h.plane.dims, kLog2E / std::sqrt(static_cast<float>(h.dim)));
   Result result;
   result.max.resize(visible.size());
   result.sum.resize(visible.size());
