@@ -24,6 +24,7 @@ DecodeLoop::DecodeLoop(Session::Data& session, const GenerationRequest& request,
       out_(out),
       sampler_(request.sampling, session.text_tokens) {
   sampler_.add_prompt(request.prompt);
+  if (session.drafting) session.lookup.update(request.prompt);
   out_.drafts.drafted.assign(kMostDrafts, 0);
   out_.drafts.accepted.assign(kMostDrafts, 0);
 }
@@ -49,6 +50,7 @@ bool DecodeLoop::emit(int64_t row) {
   const auto& stops = request_.stop_tokens;
   if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) return false;
   out_.tokens.push_back(sampled.token);
+  if (session_.drafting) session_.lookup.append(sampled.token);
   if (session_.module != nullptr) session_.module->add_tokens({&sampled.token, 1});
   if (request_.on_token && !request_.on_token(sampled)) return false;
   const auto generated = static_cast<int64_t>(out_.tokens.size());
@@ -71,9 +73,6 @@ std::vector<int32_t> DecodeLoop::draft() {
                               : kMostDrafts);
   if (limit <= 0) return {};
 
-  std::vector<int32_t> text(session_.held);
-  text.push_back(out_.tokens.back());
-  session_.lookup.update(text);
   std::vector<int32_t> found = session_.lookup.draft(limit);
   DraftControl::Choice by_lookup, by_module;
   if (!found.empty()) {

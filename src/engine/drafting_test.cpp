@@ -40,7 +40,7 @@ TEST(LookupDrafter, GrowingTextGivesWhatAFreshIndexGives) {
   Ids text;
   for (uint64_t i = 0; i < 400; ++i) {
     text.push_back(static_cast<int32_t>(random_bits(3, 0, i) % 4));
-    growing.update(text);
+    growing.append(text.back());
     LookupDrafter fresh;
     fresh.update(text);
     ASSERT_EQ(growing.draft(5), fresh.draft(5)) << i;

@@ -19,12 +19,19 @@ void LookupDrafter::update(std::span<const int32_t> text) {
   // Entries that point behind the cut are told by comparing tokens, so none needs to be removed.
   text_.resize(static_cast<size_t>(kept));
   text_.insert(text_.end(), text.begin() + kept, text.end());
-  for (auto end = std::max<int64_t>(kept + 1, kRun); end <= static_cast<int64_t>(text_.size());
-       ++end) {
-    Ends& ends = ends_[key(text_.data() + end - kRun)];
-    if (ends.latest != end && ends.latest < end) ends.before = ends.latest;
-    ends.latest = end;
-  }
+  for (int64_t end = kept + 1; end <= static_cast<int64_t>(text_.size()); ++end) index_run(end);
+}
+
+void LookupDrafter::append(int32_t token) {
+  text_.push_back(token);
+  index_run(static_cast<int64_t>(text_.size()));
+}
+
+void LookupDrafter::index_run(int64_t end) {
+  if (end < kRun) return;
+  Ends& ends = ends_[key(text_.data() + end - kRun)];
+  if (ends.latest < end) ends.before = ends.latest;
+  ends.latest = end;
 }
 
 std::vector<int32_t> LookupDrafter::draft(int64_t count) const {

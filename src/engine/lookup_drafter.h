@@ -16,6 +16,8 @@ class LookupDrafter {
   // A text that shares less than before with the last call's is indexed again from where it
   // differs.
   void update(std::span<const int32_t> text);
+  // The text has grown by one token.
+  void append(int32_t token);
 
   // At most `count` tokens that followed the latest earlier occurrence of the text's last tokens;
   // empty when they are new.
@@ -25,6 +27,7 @@ class LookupDrafter {
   static constexpr int64_t kRun = 3;  // tokens that must match
 
   static uint64_t key(const int32_t* run);
+  void index_run(int64_t end);  // the run that ends there
 
   std::vector<int32_t> text_;
   // Where the run's latest and next to latest occurrence end: the text's own end is one of them.
