@@ -2,6 +2,7 @@
 #include "sampling/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -83,7 +84,13 @@ void Sampler::add_prompt(std::span<const int32_t> tokens) {
   for (const int32_t token : tokens) ++seen_[token];
 }
 
+void Sampler::constrain(std::unique_ptr<ConstraintState> state) {
+  constraint_ = std::move(state);
+  refused_ = 0;
+}
+
 void Sampler::count(int32_t token) {
+  if (constraint_ != nullptr && (refused_ > 0 || !constraint_->accept(token))) ++refused_;
   generated_.push_back(token);
   ++generated_counts_[token];
   if (params_.repetition_penalty != 1.0f) ++seen_[token];
@@ -91,6 +98,11 @@ void Sampler::count(int32_t token) {
 
 void Sampler::uncount(int64_t tokens) {
   HEADGATE_CHECK(tokens >= 0 && tokens <= static_cast<int64_t>(generated_.size()));
+  if (constraint_ != nullptr) {
+    const int64_t refused = std::min(refused_, tokens);
+    refused_ -= refused;
+    constraint_->rewind(std::min(tokens - refused, constraint_->accepted()));
+  }
   const auto take_one = [](std::unordered_map<int32_t, int32_t>& counts, int32_t token) {
     const auto found = counts.find(token);
     if (--found->second == 0) counts.erase(found);
@@ -102,6 +114,33 @@ void Sampler::uncount(int64_t tokens) {
   }
 }
 
+void Sampler::apply_mask() {
+  const auto count = static_cast<int64_t>(adjusted_.size());
+  mask_.resize(static_cast<size_t>(mask_words(count)));
+  if (!constraint_->fill_mask(mask_)) {
+    fail(ErrorCode::kUnsupported, "constrained text: no token can continue it: {}",
+         constraint_->explain());
+  }
+  for (size_t word = 0; word < mask_.size(); ++word) {
+    const size_t first = word * 64;
+    const size_t end = std::min(first + 64, adjusted_.size());
+    for (size_t token = first; mask_[word] != ~uint64_t{0} && token < end; ++token) {
+      if ((mask_[word] >> (token - first) & 1) == 0)
+        adjusted_[token] = -std::numeric_limits<float>::infinity();
+    }
+  }
+}
+
+int32_t Sampler::best_allowed() const {
+  const int32_t best = argmax(adjusted_, text_tokens_);
+  if (!masking() || std::isfinite(adjusted_[static_cast<size_t>(best)])) return best;
+  for (size_t word = 0; word < mask_.size(); ++word) {
+    if (mask_[word] != 0)
+      return static_cast<int32_t>(word * 64 + static_cast<size_t>(std::countr_zero(mask_[word])));
+  }
+  return best;
+}
+
 void Sampler::adjust_logits(std::span<const float> logits) {
   const auto count = std::min<int64_t>(text_tokens_, static_cast<int64_t>(logits.size()));
   adjusted_.assign(logits.begin(), logits.begin() + count);
@@ -110,6 +149,7 @@ void Sampler::adjust_logits(std::span<const float> logits) {
   for (float& logit : adjusted_) {
     if (std::isnan(logit)) logit = -std::numeric_limits<float>::infinity();
   }
+  if (masking()) apply_mask();
   const auto in_range = [&](int32_t token) { return token >= 0 && token < count; };
   if (params_.repetition_penalty != 1.0f) {
     for (const auto& [token, occurrences] : seen_) {
@@ -133,7 +173,7 @@ void Sampler::adjust_logits(std::span<const float> logits) {
 void Sampler::collect_candidates() {
   candidates_.clear();
   if (params_.temperature == 0.0f) {
-    candidates_.push_back({argmax(adjusted_, text_tokens_), 0.0f, 1.0});
+    candidates_.push_back({best_allowed(), 0.0f, 1.0});
     return;
   }
   const float scale = 1.0f / params_.temperature;
@@ -146,7 +186,7 @@ void Sampler::collect_candidates() {
       candidates_.push_back({static_cast<int32_t>(token), adjusted_[token], 0.0});
     }
   }
-  if (candidates_.empty()) candidates_.push_back({argmax(adjusted_, text_tokens_), 0.0f, 1.0});
+  if (candidates_.empty()) candidates_.push_back({best_allowed(), 0.0f, 1.0});
 }
 
 void Sampler::normalise() {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "sampling/token_constraint.h"
 
 namespace headgate {
 
@@ -54,7 +57,16 @@ class Sampler {
   // Tokens of the prompt count for the repetition penalty.
   void add_prompt(std::span<const int32_t> tokens);
 
-  // Draws the next token from `logits` [vocabulary] and counts it as generated.
+  // From now on only tokens that `state` allows are drawn, by masking the logits before anything
+  // else. Tokens that are counted go through the state, and those taken back leave it; while a
+  // counted token stands that the state refused (a draft that will not be kept), nothing is masked.
+  // nullptr: no constraint.
+  void constrain(std::unique_ptr<ConstraintState> state);
+  // nullptr where there is none.
+  const ConstraintState* constraint() const { return constraint_.get(); }
+
+  // Draws the next token from `logits` [vocabulary] and counts it as generated. Throws kUnsupported
+  // with the constraint's reason where it allows no token.
   SampledToken sample(std::span<const float> logits);
 
   // Drafting: draws as sample() would, without log-probabilities, and counts the token too.
@@ -77,6 +89,11 @@ class Sampler {
     double probability;  // among the candidates kept so far
   };
 
+  bool masking() const { return constraint_ != nullptr && refused_ == 0; }
+  // Fills mask_ for this position; all bits of the text's tokens where nothing is masked.
+  void apply_mask();
+  // The candidate where no logit is finite: the best allowed token, the lowest id on ties.
+  int32_t best_allowed() const;
   void adjust_logits(std::span<const float> logits);
   void collect_candidates();
   void keep_top_p();
@@ -95,6 +112,9 @@ class Sampler {
   std::unordered_map<int32_t, int32_t> generated_counts_;
   std::unordered_map<int32_t, int32_t>
       seen_;  // in prompt and output; kept for the repetition penalty only
+  std::unique_ptr<ConstraintState> constraint_;
+  int64_t refused_ = 0;  // counted tokens from the first that constraint_ refused
+  std::vector<uint64_t> mask_;
   std::vector<float> adjusted_;
   std::vector<Candidate> candidates_;
 };
