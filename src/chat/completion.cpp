@@ -6,90 +6,10 @@
 #include <utility>
 
 #include "base/error.h"
+#include "chat/answer_stream.h"
 #include "chat/checkpoint_text.h"
-#include "chat/stop_strings.h"
-#include "text/detokenizer.h"
 
 namespace headgate {
-namespace {
-
-// Tokens in, events out: detokenizer, then parser (chat only), then stop strings on the content.
-class AnswerStream {
- public:
-  AnswerStream(const Tokenizer& tokenizer, const CompletionRequest& request,
-               std::optional<OutputParser> parser)
-      : tokenizer_(tokenizer),
-        request_(request),
-        detokenizer_(tokenizer, /*skip_special=*/true),
-        parser_(std::move(parser)),
-        stops_(request.stop) {}
-
-  // False when a stop string was found.
-  bool push(int32_t id) {
-    const bool markup = tokenizer_.is_added(id) && !tokenizer_.is_special(id);
-    // Half a character before a tag will never be completed.
-    if (markup && detokenizer_.held_bytes() > 0) text(detokenizer_.flush(), PieceRole::kText);
-    text(detokenizer_.push(id), markup ? PieceRole::kMarkup : PieceRole::kText);
-    return !stops_.stopped();
-  }
-
-  OutputSummary finish(FinishReason reason) {
-    const std::string_view name = reason == FinishReason::kContext
-                                      ? finish_reason_name(FinishReason::kLength)
-                                      : finish_reason_name(reason);
-    text(detokenizer_.flush(), PieceRole::kText);
-    OutputSummary summary;
-    if (parser_) {
-      for (const OutputEvent& event : parser_->finish(name)) emit(event);
-      summary = parser_->summary();
-    } else {
-      summary.finish_reason = name;
-    }
-    const std::string rest = stops_.finish();
-    if (!rest.empty()) deliver({OutputEvent::Kind::kContent, rest, -1, "", ""});
-    if (!parser_ || stops_.stopped()) {
-      summary.content = content_.empty() ? std::nullopt : std::optional(content_);
-    }
-    return summary;
-  }
-
- private:
-  void text(const std::string& piece, PieceRole role) {
-    if (piece.empty()) return;
-    if (!parser_) {
-      emit({OutputEvent::Kind::kContent, piece, -1, "", ""});
-      return;
-    }
-    for (const OutputEvent& event : parser_->push(piece, role)) emit(event);
-  }
-
-  void emit(OutputEvent event) {
-    if (stops_.stopped()) return;
-    if (event.kind == OutputEvent::Kind::kContent) {
-      event.text = stops_.push(event.text).text;
-      if (event.text.empty()) return;
-    } else if (event.kind == OutputEvent::Kind::kToolBegin) {
-      // Content is over: nothing held back can become a stop string any more.
-      const std::string rest = stops_.finish();
-      if (!rest.empty()) deliver({OutputEvent::Kind::kContent, rest, -1, "", ""});
-    }
-    deliver(event);
-  }
-
-  void deliver(const OutputEvent& event) {
-    if (event.kind == OutputEvent::Kind::kContent) content_ += event.text;
-    if (request_.on_event) request_.on_event(event);
-  }
-
-  const Tokenizer& tokenizer_;
-  const CompletionRequest& request_;
-  IncrementalDetokenizer detokenizer_;
-  std::optional<OutputParser> parser_;
-  StopStrings stops_;
-  std::string content_;
-};
-
-}  // namespace
 
 Completion::Completion(Session& session, const Tokenizer& tokenizer,
                        const ChatTemplate* chat_template)
@@ -118,16 +38,8 @@ CompletionResult Completion::run(const CompletionRequest& request) {
   std::optional<OutputParser> parser;
   if (request.chat) {
     const std::string prompt = render(*request.chat);
-    OutputParserOptions options;
-    if (opens_think(prompt)) {
-      options.reasoning = OutputParserOptions::Reasoning::kOpen;
-    } else if (template_->knows_thinking()) {
-      options.reasoning = OutputParserOptions::Reasoning::kMayOpen;
-    }
-    if (!request.chat->tools.empty()) options.tools = template_->tool_style();
-    options.declared_tools = request.chat->tools;
-    options.call_id_prefix = fmt::format("call_{}_", answers_++);
-    parser.emplace(std::move(options));
+    parser.emplace(answer_parser_options(*template_, prompt, request.chat->tools,
+                                         fmt::format("call_{}_", answers_++)));
     generation.prompt = tokenizer_.encode(prompt);
   } else {
     generation.prompt = prompt_ids(request);
@@ -137,15 +49,17 @@ CompletionResult Completion::run(const CompletionRequest& request) {
   generation.stop_tokens = request.stop_tokens;
   generation.on_prefill = request.on_prefill;
   generation.cancel = request.cancel;
-  AnswerStream stream(tokenizer_, request, std::move(parser));
+  AnswerStream stream(tokenizer_, request.stop, std::move(parser));
   generation.on_token = [&](const SampledToken& token) {
     if (request.on_token) request.on_token(token);
-    return stream.push(token.token);
+    return stream.push(token.token, request.on_event);
   };
   GenerationResult generated = session_.generate(generation);
 
   CompletionResult result;
-  result.output = stream.finish(generated.reason);
+  const FinishReason reason =
+      generated.reason == FinishReason::kContext ? FinishReason::kLength : generated.reason;
+  result.output = stream.finish(finish_reason_name(reason), request.on_event);
   result.reason = generated.reason;
   result.tokens = std::move(generated.tokens);
   result.prompt_tokens = generated.prompt_tokens;
