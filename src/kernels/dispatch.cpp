@@ -10,6 +10,7 @@ KernelTable kernels_for(Isa isa) {
   if (isa >= Isa::kAvx2) avx2::fill(table);
   if (isa >= Isa::kAvx512) avx512::fill(table);
   if (isa >= Isa::kAvx512Bf16) avx512bf16::fill(table);
+  if (isa >= Isa::kAmx) amx::fill(table);
 #else
   static_cast<void>(isa);
 #endif

@@ -21,5 +21,8 @@ void fill(KernelTable& table);
 namespace avx512bf16 {
 void fill(KernelTable& table);
 }
+namespace amx {
+void fill(KernelTable& table);
+}
 
 }  // namespace headgate

@@ -5,6 +5,7 @@
 
 #include "kernels/kv_tile.h"
 #include "kernels/panel.h"
+#include "kernels/tile_product.h"
 
 namespace headgate {
 
@@ -125,6 +126,9 @@ struct KernelTable {
   // o = S^T q.
   void (*gated_delta)(const DeltaArgs& args);
   AttentionKernel attention[kKvFormats];
+  // For large steps on levels with matrix units; the others have the scalar reference only, which
+  // nobody should run at length.
+  TileProducts tiles;
 };
 
 }  // namespace headgate

@@ -41,6 +41,8 @@ struct Data {
   alignas(64) std::byte queries[kTokens * packed_query_bytes(kHeadDim)];
   alignas(64) std::byte scratch[kAttentionScratchBytes];
   ActivationBlock codes[kTokens];
+  alignas(64) uint16_t tiles[2 * 16 * kBlockInputs];
+  alignas(64) std::byte tile_scratch[kTileScratchBytes];
 };
 
 void fill_inputs(Data& d) {
@@ -171,6 +173,35 @@ bool test_panel_dot(const KernelTable& fast, const KernelTable& slow, Data& d, i
   });
 }
 
+constexpr int64_t kTiledRows = 21;  // a whole tile of rows and a part of one
+static_assert(kTiledRows * kBlockInputs <= kFloats);
+
+void point_at_rows(const float* (&rows)[kTiledRows], const Data& d, int64_t cols) {
+  for (int64_t t = 0; t < kTiledRows; ++t) rows[t] = d.a + t * cols;
+}
+
+bool test_pack_tiles(const KernelTable& fast, const KernelTable& slow, Data& d, int) {
+  static_assert(sizeof d.tiles <= sizeof d.got[0]);
+  const float* rows[kTiledRows];
+  point_at_rows(rows, d, kLength);
+  std::memset(d.got, 0, sizeof d.got);
+  fast.tiles.pack(reinterpret_cast<uint16_t*>(d.got[0]), rows, kTiledRows, kLength);
+  slow.tiles.pack(reinterpret_cast<uint16_t*>(d.got[1]), rows, kTiledRows, kLength);
+  return std::memcmp(d.got[0], d.got[1], sizeof d.got[0]) == 0;
+}
+
+// d.panels holds two panels of the format.
+bool test_tile_product(const KernelTable& fast, const KernelTable& slow, Data& d, int format) {
+  const float* rows[kTiledRows];
+  point_at_rows(rows, d, kBlockInputs);
+  slow.tiles.pack(d.tiles, rows, kTiledRows, kBlockInputs);
+  return same(fast, slow, d, kTiledRows * 2 * kRows, [&](const KernelTable& k, float* y) {
+    float* out[kTiledRows];
+    for (int64_t t = 0; t < kTiledRows; ++t) out[t] = y + t * 2 * kRows;
+    k.tiles.multiply[format]({out, d.tiles, kTiledRows, d.panels, 2, 1, d.tile_scratch});
+  });
+}
+
 bool test_read_words(const KernelTable& fast, const KernelTable& slow, Data& d, int) {
   const auto* words = reinterpret_cast<const uint64_t*>(d.a);
   return fast.read_words(words, kLength) == slow.read_words(words, kLength);
@@ -278,6 +309,7 @@ std::vector<Check> plain_checks() {
       {"conv_silu", HEADGATE_ENTRY(conv_silu), test_conv_silu},
       {"rotate_half", HEADGATE_ENTRY(rotate_half), test_rotate_half},
       {"quantize", HEADGATE_ENTRY(quantize), test_quantize},
+      {"pack_tiles", HEADGATE_ENTRY(tiles.pack), test_pack_tiles},
       {"read_words", HEADGATE_ENTRY(read_words), test_read_words},
       {"delta_gates", HEADGATE_ENTRY(delta_gates), test_delta_gates},
       {"gated_delta", HEADGATE_ENTRY(gated_delta), test_gated_delta},
@@ -327,8 +359,12 @@ PanelSet panel_checks() {
     set.checks.push_back({"panel_dot[" + std::string(dtype_name(dtype)) + "]",
                           HEADGATE_ENTRY(panel_dot) + static_cast<size_t>(*format) * sizeof(void*),
                           test_panel_dot, *format});
+    set.checks.push_back(
+        {"tile_product[" + std::string(dtype_name(dtype)) + "]",
+         HEADGATE_ENTRY(tiles.multiply) + static_cast<size_t>(*format) * sizeof(void*),
+         test_tile_product, *format});
   }
-  for (size_t i = 0; i < set.checks.size(); ++i) set.checks[i].panels = set.panels[i].data();
+  for (size_t i = 0; i < set.checks.size(); ++i) set.checks[i].panels = set.panels[i / 2].data();
   return set;
 }
 

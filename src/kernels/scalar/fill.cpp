@@ -37,6 +37,15 @@ void fill(KernelTable& table) {
   table.attention[kKvBF16] = {pack_query_floats, attention_bf16};
   table.attention[kKvInt8] = {pack_query_int8, attention_int8};
   table.attention[kKvQ4] = {pack_query_q4, attention_q4};
+  table.tiles.pack = pack_tiles;
+  table.tiles.multiply[kPanelQ4K] = tiles_q4k;
+  table.tiles.multiply[kPanelQ5K] = tiles_q5k;
+  table.tiles.multiply[kPanelQ6K] = tiles_q6k;
+  table.tiles.multiply[kPanelQ80] = tiles_q80;
+  table.tiles.multiply[kPanelQ40] = tiles_q40;
+  table.tiles.multiply[kPanelIQ4NL] = tiles_iq4nl;
+  table.tiles.multiply[kPanelIQ4XS] = tiles_iq4xs;
+  table.tiles.multiply[kPanelMXFP4] = tiles_mxfp4;
 }
 
 }  // namespace headgate::scalar

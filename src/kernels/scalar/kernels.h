@@ -44,6 +44,15 @@ void panel_dot_iq4xs(float* const* y, const ActivationBlock* const* x, int64_t t
                      const void* panels, int64_t count, int64_t blocks);
 void panel_dot_mxfp4(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                      const void* panels, int64_t count, int64_t blocks);
+void pack_tiles(uint16_t* to, const float* const* x, int64_t rows, int64_t cols);
+void tiles_q4k(const TileProductArgs& args);
+void tiles_q5k(const TileProductArgs& args);
+void tiles_q6k(const TileProductArgs& args);
+void tiles_q80(const TileProductArgs& args);
+void tiles_q40(const TileProductArgs& args);
+void tiles_iq4nl(const TileProductArgs& args);
+void tiles_iq4xs(const TileProductArgs& args);
+void tiles_mxfp4(const TileProductArgs& args);
 uint64_t read_words(const uint64_t* words, int64_t n);
 void delta_gates(float* beta, float* g, const float* b, const float* a, float neg_exp_a,
                  float dt_bias, int64_t n);

@@ -3,41 +3,11 @@
 #include <stdint.h>
 
 #include "kernels/scalar/kernels.h"
-#include "tensor/blocks.h"
+#include "kernels/scalar/panel_codes.h"
 #include "tensor/half.h"
 
 namespace headgate::scalar {
 namespace {
-
-int low_or_high(uint8_t byte, int half) { return half == 0 ? byte & 15 : byte >> 4; }
-
-// Code of input 16 * half + 4 * i + j of group g of row n.
-int code_at(const PanelQ4K& p, int g, int half, int i, int at) {
-  return low_or_high(p.code[g][i][at], half);
-}
-int code_at(const PanelQ5K& p, int g, int half, int i, int at) {
-  const int high = (p.high[g][half][i][at / 8] >> at % 8) & 1;
-  return low_or_high(p.code[g][i][at], half) + 16 * high;
-}
-int code_at(const PanelQ6K& p, int g, int half, int i, int at) {
-  const int high = (p.high[g][half][at] >> 2 * i) & 3;
-  return low_or_high(p.code[g][i][at], half) + 16 * high - 32;
-}
-int code_at(const PanelQ80& p, int g, int half, int i, int at) {
-  return p.code[g][4 * half + i][at] - 128;
-}
-int code_at(const PanelQ40& p, int g, int half, int i, int at) {
-  return low_or_high(p.code[g][i][at], half) - 8;
-}
-int code_at(const PanelIQ4NL& p, int g, int half, int i, int at) {
-  return kCodebook[static_cast<size_t>(low_or_high(p.code[g][i][at], half))];
-}
-int code_at(const PanelIQ4XS& p, int g, int half, int i, int at) {
-  return kCodebook[static_cast<size_t>(low_or_high(p.code[g][i][at], half))];
-}
-int code_at(const PanelMXFP4& p, int g, int half, int i, int at) {
-  return kTwiceE2M1[static_cast<size_t>(low_or_high(p.code[g][i][at], half))];
-}
 
 // Sum of code * activation over 16 inputs.
 template <typename Panel>

@@ -1,0 +1,18 @@
+// Puts the amx kernels into the table.
+#include "kernels/amx/kernels.h"
+
+namespace headgate::HEADGATE_AMX {
+
+void fill(KernelTable& table) {
+  table.tiles.pack = pack_tiles;
+  table.tiles.multiply[kPanelQ4K] = tiles_q4k;
+  table.tiles.multiply[kPanelQ5K] = tiles_q5k;
+  table.tiles.multiply[kPanelQ6K] = tiles_q6k;
+  table.tiles.multiply[kPanelQ80] = tiles_q80;
+  table.tiles.multiply[kPanelQ40] = tiles_q40;
+  table.tiles.multiply[kPanelIQ4NL] = tiles_iq4nl;
+  table.tiles.multiply[kPanelIQ4XS] = tiles_iq4xs;
+  table.tiles.multiply[kPanelMXFP4] = tiles_mxfp4;
+}
+
+}  // namespace headgate::HEADGATE_AMX

@@ -1,0 +1,21 @@
+// The kernels of this level; contracts in kernel_table.h and tile_product.h.
+#pragma once
+
+#include "kernels/amx/tile.h"
+#include "kernels/kernel_table.h"
+
+namespace headgate::HEADGATE_AMX {
+
+void fill(KernelTable& table);
+
+void pack_tiles(uint16_t* to, const float* const* x, int64_t rows, int64_t cols);
+void tiles_q4k(const TileProductArgs& args);
+void tiles_q5k(const TileProductArgs& args);
+void tiles_q6k(const TileProductArgs& args);
+void tiles_q80(const TileProductArgs& args);
+void tiles_q40(const TileProductArgs& args);
+void tiles_iq4nl(const TileProductArgs& args);
+void tiles_iq4xs(const TileProductArgs& args);
+void tiles_mxfp4(const TileProductArgs& args);
+
+}  // namespace headgate::HEADGATE_AMX

@@ -1,0 +1,43 @@
+// What parity tests iterate over: every level of this machine, and AMX over emulated instructions.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/cpu_info.h"
+#include "kernels/dispatch.h"
+#if defined(HEADGATE_TEST_EMULATED_AMX)
+#include "kernels/amx/emulated.h"
+#endif
+
+namespace headgate {
+
+struct TestLevel {
+  std::string name;
+  Isa isa;  // whose rules hold
+  KernelTable table;
+};
+
+inline std::vector<TestLevel> levels_to_test() {
+  std::vector<TestLevel> levels;
+  for (const Isa isa : isas_on_this_machine())
+    levels.push_back({std::string(isa_name(isa)), isa, kernels_for(isa)});
+#if defined(HEADGATE_TEST_EMULATED_AMX)
+  if (cpu_info().best >= Isa::kAvx512) {
+    KernelTable table = kernels_for(std::min(cpu_info().best, Isa::kAvx512Bf16));
+    amx_emulated::fill(table);
+    levels.push_back({"amx_emulated", Isa::kAmx, table});
+  }
+#endif
+  return levels;
+}
+
+inline void PrintTo(const TestLevel& level, std::ostream* out) { *out << level.name; }
+
+inline std::string level_test_name(const testing::TestParamInfo<TestLevel>& info) {
+  return info.param.name;
+}
+
+}  // namespace headgate
