@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
-#include <string_view>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -49,28 +47,6 @@ DType default_kv_dtype(const ModelConfig& config) {
   const int64_t bytes = config.attention_layers() * 2 * config.attention.kv_heads *
                         config.attention.head_dim * static_cast<int64_t>(sizeof(float));
   return bytes <= 16 << 10 ? DType::kF32 : DType::kBF16;
-}
-
-int64_t DraftStats::total_drafted() const {
-  return std::accumulate(drafted.begin(), drafted.end(), int64_t{0});
-}
-
-int64_t DraftStats::total_accepted() const {
-  return std::accumulate(accepted.begin(), accepted.end(), int64_t{0});
-}
-
-std::string_view finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kContext:
-      return "context";
-    case FinishReason::kCancelled:
-      return "cancelled";
-  }
-  return "stop";
 }
 
 Session::Data::Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx,

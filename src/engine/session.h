@@ -7,9 +7,9 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "engine/outcome.h"
 #include "model/model.h"
 #include "sampling/sampler.h"
 
@@ -26,25 +26,9 @@ struct SessionOptions {
   int64_t drafts = 0;
 };
 
-// What drafting did for one answer.
-struct DraftStats {
-  std::vector<int64_t> drafted,
-      accepted;              // by place in the chain: the first draft, the second, ...
-  int64_t looked_up = 0;     // of the drafted, found in the text instead of the module
-  int64_t steps = 0;         // of the whole model while decoding
-  double draft_seconds = 0;  // of decode_seconds, spent in the module
-
-  int64_t total_drafted() const;
-  int64_t total_accepted() const;
-};
-
 // fp32 while a token's keys and values take at most 16 KiB so, bf16 beyond: small models stay
 // exact, large ones keep their stated 24 KiB per token.
 DType default_kv_dtype(const ModelConfig& config);
-
-enum class FinishReason { kStop, kLength, kContext, kCancelled };
-std::string_view finish_reason_name(
-    FinishReason reason);  // "stop", "length", "context", "cancelled"
 
 struct GenerationRequest {
   std::vector<int32_t>

@@ -1,0 +1,224 @@
+// The thread of the engine, and what other threads may do: submit, cancel, look, drain.
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "engine/scheduler.h"
+
+namespace headgate {
+namespace {
+
+constexpr double kLeastRetry = 1, kMostRetry = 60;  // seconds
+
+void check_request(const Request& r, const ModelConfig& config, int64_t context) {
+  const auto prompt = static_cast<int64_t>(r.prompt.size());
+  if (prompt == 0)
+    fail(ErrorCode::kInvalidArgument, "prompt: found no tokens, expected at least 1");
+  // Where nothing is generated the prompt may fill the context.
+  if (prompt + (r.max_tokens == 0 ? 0 : 1) > context) {
+    fail(ErrorCode::kInvalidArgument, "prompt: {} tokens, expected fewer than the context of {}",
+         prompt, context);
+  }
+  for (const int32_t token : r.prompt) {
+    if (token < 0 || token >= config.vocabulary) {
+      fail(ErrorCode::kInvalidArgument, "prompt: found token {}, expected 0 to {}", token,
+           config.vocabulary - 1);
+    }
+  }
+  check_sampling_params(r.sampling, config.vocabulary);
+  const auto check = [](const char* name, int64_t value, int64_t least, int64_t most) {
+    if (value < least || value > most) {
+      fail(ErrorCode::kInvalidArgument, "{}: found {}, expected {} to {}", name, value, least,
+           most);
+    }
+  };
+  check("max_tokens", r.max_tokens, -1, INT64_MAX);
+  check("choices", r.choices, 1, 1024);
+  check("prompt_logprobs", r.prompt_logprobs, -1, config.vocabulary);
+  check("drafts", r.drafts, -1, INT64_MAX);
+  if (r.pooling != Pooling::kNone && r.max_tokens != 0) {
+    fail(ErrorCode::kInvalidArgument, "max_tokens: found {} with pooling, expected 0",
+         r.max_tokens);
+  }
+}
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  Impl(std::shared_ptr<const Model> model, int64_t text_tokens, const EngineOptions& options)
+      : model_(std::move(model)),
+        options_(options),
+        scheduler_(model_, text_tokens, options),
+        thread_([this] { run(); }) {}
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex_);
+      draining_ = stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+  RequestId submit(Request request, std::shared_ptr<RequestSink> sink) {
+    HEADGATE_CHECK(sink != nullptr);
+    check_request(request, model_->config(), scheduler_.context());
+    const auto tokens = static_cast<int64_t>(request.prompt.size());
+    const std::lock_guard lock(mutex_);
+    if (draining_) refuse("the engine is shutting down", true);
+    if (waiting_requests_ >= options_.max_waiting_requests)
+      refuse(fmt::format("{} requests wait, the most allowed", waiting_requests_), false);
+    if (waiting_requests_ > 0 && waiting_tokens_ + tokens > options_.max_waiting_tokens) {
+      refuse(fmt::format("prompts of {} tokens wait, {} more would pass the limit of {}",
+                         waiting_tokens_, tokens, options_.max_waiting_tokens),
+             false);
+    }
+    auto ticket = std::make_shared<Ticket>(next_id_++, std::move(request), std::move(sink));
+    ++waiting_requests_;
+    waiting_tokens_ += tokens;
+    tickets_.emplace(ticket->id, ticket);
+    inbox_.push_back(ticket);
+    wake_.notify_all();
+    return ticket->id;
+  }
+
+  void cancel(RequestId id) {
+    const std::lock_guard lock(mutex_);
+    const auto at = tickets_.find(id);
+    if (at == tickets_.end()) return;
+    if (const std::shared_ptr<Ticket> ticket = at->second.lock()) ticket->cancelled = true;
+    wake_.notify_all();
+  }
+
+  EngineStats stats() const {
+    const std::lock_guard lock(mutex_);
+    EngineStats out = stats_;
+    out.shed = shed_;
+    out.draining = draining_;
+    out.waiting += static_cast<int64_t>(inbox_.size());
+    out.requests += static_cast<int64_t>(inbox_.size());
+    for (const auto& ticket : inbox_)
+      out.waiting_tokens += static_cast<int64_t>(ticket->request.prompt.size());
+    out.step_age_seconds = computing_ ? seconds_between(step_begun_, EngineClock::now()) : 0;
+    return out;
+  }
+
+  void stop_accepting() {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+  }
+
+  bool drain(EngineClock::time_point deadline) {
+    std::unique_lock lock(mutex_);
+    draining_ = true;
+    const auto empty = [this] { return idle_ && inbox_.empty(); };
+    if (drained_.wait_until(lock, deadline, empty)) return true;
+    for (const auto& [id, weak] : tickets_) {
+      if (const std::shared_ptr<Ticket> ticket = weak.lock()) ticket->cancelled = true;
+    }
+    wake_.notify_all();
+    drained_.wait(lock, empty);
+    return false;
+  }
+
+  int64_t context() const { return scheduler_.context(); }
+  const Model& model() const { return *model_; }
+
+ private:
+  // Under mutex_.
+  [[noreturn]] void refuse(const std::string& why, bool draining) {
+    ++shed_;
+    double seconds = kLeastRetry;
+    if (prompt_tokens_per_second_ > 0)
+      seconds = static_cast<double>(waiting_tokens_) / prompt_tokens_per_second_;
+    throw Overloaded("engine: " + why, std::clamp(seconds, kLeastRetry, kMostRetry), draining);
+  }
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      idle_ = scheduler_.idle() && inbox_.empty();
+      if (idle_) {
+        publish();
+        drained_.notify_all();
+        wake_.wait(lock, [this] { return stopping_ || !inbox_.empty(); });
+        continue;
+      }
+      for (const std::shared_ptr<Ticket>& ticket : inbox_) scheduler_.add(ticket);
+      inbox_.clear();
+      step_begun_ = EngineClock::now();
+      computing_ = true;
+      lock.unlock();
+      scheduler_.step();
+      lock.lock();
+      computing_ = false;
+      publish();
+    }
+    for (const std::shared_ptr<Ticket>& ticket : inbox_) scheduler_.add(ticket);
+    inbox_.clear();
+    lock.unlock();
+    scheduler_.end_all(FinishReason::kCancelled);
+  }
+
+  // Under mutex_, on the engine's thread.
+  void publish() {
+    const Scheduler::Left left = scheduler_.take_left();
+    waiting_requests_ -= left.requests;
+    waiting_tokens_ -= left.prompt_tokens;
+    scheduler_.describe(stats_);
+    prompt_tokens_per_second_ =
+        stats_.busy_seconds > 0
+            ? static_cast<double>(stats_.prompt_tokens + stats_.generated_tokens) /
+                  stats_.busy_seconds
+            : 0;
+    if (tickets_.size() > 2 * live_tickets_ + 64) {
+      std::erase_if(tickets_, [](const auto& entry) { return entry.second.expired(); });
+      live_tickets_ = tickets_.size();
+    }
+  }
+
+  std::shared_ptr<const Model> model_;
+  EngineOptions options_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_, drained_;
+  std::deque<std::shared_ptr<Ticket>> inbox_;
+  std::unordered_map<RequestId, std::weak_ptr<Ticket>> tickets_;
+  size_t live_tickets_ = 0;
+  RequestId next_id_ = 1;
+  int64_t waiting_requests_ = 0, waiting_tokens_ = 0, shed_ = 0;
+  bool draining_ = false, stopping_ = false, idle_ = true, computing_ = false;
+  EngineClock::time_point step_begun_;
+  EngineStats stats_;
+  double prompt_tokens_per_second_ = 0;
+
+  Scheduler scheduler_;  // of thread_; context() is constant
+  std::thread thread_;
+};
+
+Engine::Engine(std::shared_ptr<const Model> model, int64_t text_tokens,
+               const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(model), text_tokens, options)) {}
+
+Engine::~Engine() = default;
+
+RequestId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
+  return impl_->submit(std::move(request), std::move(sink));
+}
+
+void Engine::cancel(RequestId id) { impl_->cancel(id); }
+EngineStats Engine::stats() const { return impl_->stats(); }
+int64_t Engine::context() const { return impl_->context(); }
+const Model& Engine::model() const { return impl_->model(); }
+void Engine::stop_accepting() { impl_->stop_accepting(); }
+bool Engine::drain(std::chrono::steady_clock::time_point deadline) {
+  return impl_->drain(deadline);
+}
+
+}  // namespace headgate

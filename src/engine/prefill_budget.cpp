@@ -1,0 +1,72 @@
+// A controller on measured step times.
+#include "engine/prefill_budget.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace headgate {
+namespace {
+
+constexpr double kLeast = 16;          // tokens: prompts always move on
+constexpr int64_t kMeasureEvery = 32;  // steps with prompt tokens between two without
+constexpr double kWeight = 0.2;        // of the latest measurement
+constexpr int64_t kRound = 16;         // tokens
+
+int64_t bucket(int64_t rows) {
+  int64_t at = 0;
+  while ((int64_t{1} << at) < rows) ++at;
+  return at;
+}
+
+void blend(double& mean, double seen) { mean = mean == 0 ? seen : mean + kWeight * (seen - mean); }
+
+}  // namespace
+
+PrefillBudget::PrefillBudget(int64_t most, double slowdown, double longest)
+    : most_(most), slowdown_(slowdown), longest_(longest) {}
+
+double PrefillBudget::decode_seconds(int64_t decoding) const {
+  const int64_t at = std::min(bucket(std::max<int64_t>(decoding, 1)), kBuckets - 1);
+  for (int64_t distance = 0; distance < kBuckets; ++distance) {  // fewer rows first: cautious
+    if (at >= distance && decode_seconds_[static_cast<size_t>(at - distance)] > 0)
+      return decode_seconds_[static_cast<size_t>(at - distance)];
+    if (at + distance < kBuckets && decode_seconds_[static_cast<size_t>(at + distance)] > 0)
+      return decode_seconds_[static_cast<size_t>(at + distance)];
+  }
+  return 0;
+}
+
+double PrefillBudget::tokens_per_second() const {
+  return seconds_per_token_ > 0 ? 1 / seconds_per_token_ : 0;
+}
+
+int64_t PrefillBudget::tokens(int64_t decoding) {
+  double wanted = static_cast<double>(most_);
+  if (decoding > 0) {
+    if (++mixed_steps_ % kMeasureEvery == 0) return 0;
+    wanted = std::min(wanted, mixed_);
+  } else if (seconds_per_token_ > 0) {
+    wanted = std::min(wanted, std::max(longest_ / seconds_per_token_, kLeast));
+  }
+  const auto whole = static_cast<int64_t>(wanted);
+  return std::clamp<int64_t>(whole / kRound * kRound, std::min<int64_t>(kRound, most_), most_);
+}
+
+void PrefillBudget::record(int64_t decoding, int64_t prompt_tokens, double seconds) {
+  if (decoding == 0 && prompt_tokens > 0)
+    return blend(seconds_per_token_, seconds / static_cast<double>(prompt_tokens));
+  if (prompt_tokens == 0) {
+    const int64_t at = std::min(bucket(std::max<int64_t>(decoding, 1)), kBuckets - 1);
+    return blend(decode_seconds_[static_cast<size_t>(at)], seconds);
+  }
+  // The step's own length says how far the next may go; a piece much shorter than allowed (the end
+  // of a prompt) says little.
+  const double quiet = decode_seconds(decoding);
+  if (quiet == 0 || static_cast<double>(prompt_tokens) < mixed_ / 2) return;
+  const double each = std::max(seconds - quiet, 1e-9) / static_cast<double>(prompt_tokens);
+  const double wanted = (slowdown_ - 1) * quiet / each;
+  mixed_ = std::clamp(wanted, mixed_ * 0.7, mixed_ * 1.25);
+  mixed_ = std::clamp(mixed_, kLeast, static_cast<double>(most_));
+}
+
+}  // namespace headgate

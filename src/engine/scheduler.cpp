@@ -1,0 +1,268 @@
+// Who runs: admission, memory and the rows of a step.
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "model/prefill_chunk.h"
+
+namespace headgate {
+namespace {
+
+constexpr int64_t kPageTokens = 256;
+constexpr int64_t kDefaultStates = 8;               // beside the pages of one full context
+constexpr int64_t kScoreBytes = int64_t{64} << 20;  // of logits of one step
+constexpr double kLongestPrefillStep = 5;           // seconds, while nobody streams
+
+StateShape shape_of(const Model& model, const EngineOptions& options) {
+  return model.state_shape(options.kv_dtype, kPageTokens, 0);
+}
+
+int64_t budget_of(const Model& model, const EngineOptions& options) {
+  if (options.state_budget_bytes > 0) return options.state_budget_bytes;
+  const StateShape shape = shape_of(model, options);
+  const int64_t context = options.context > 0 ? options.context : model.config().context_length;
+  const int64_t pages = (context + kPageTokens - 1) / kPageTokens + 1;
+  return pages * shape.page_bytes() + kDefaultStates * shape.recurrent_bytes();
+}
+
+// The most tokens that one sequence alone can have. One page is left for copies of shared ones.
+int64_t context_of(const Model& model, const EngineOptions& options, const StatePool& pool) {
+  const int64_t wanted = options.context > 0 ? options.context : model.config().context_length;
+  const StateShape& shape = pool.shape();
+  const int64_t left = pool.budget_bytes() - shape.recurrent_bytes();
+  if (shape.page_bytes() == 0) return left >= 0 ? wanted : 0;
+  const int64_t pages = left / shape.page_bytes() - 1;
+  if (pages < 1) {
+    fail(ErrorCode::kResourceExhausted,
+         "engine: {} bytes for states, expected at least {} for one sequence", pool.budget_bytes(),
+         shape.recurrent_bytes() + 2 * shape.page_bytes());
+  }
+  return std::min(wanted, pages * kPageTokens);
+}
+
+void check_options(const EngineOptions& o) {
+  const auto check = [](const char* name, int64_t value, int64_t least) {
+    if (value < least)
+      fail(ErrorCode::kInvalidArgument, "{}: found {}, expected {} or more", name, value, least);
+  };
+  check("context", o.context, 0);
+  check("state budget", o.state_budget_bytes, 0);
+  check("sequences at once", o.max_running, 1);
+  check("waiting requests", o.max_waiting_requests, 1);
+  check("waiting tokens", o.max_waiting_tokens, 1);
+  check("prefill chunk", o.prefill_chunk, 0);
+  check("checkpoint distance", o.checkpoint_every, 1);
+  if (!(o.prefill_slowdown >= 1.05 && o.prefill_slowdown <= 1000)) {
+    fail(ErrorCode::kInvalidArgument, "prefill slowdown: found {}, expected 1.05 to 1000",
+         o.prefill_slowdown);
+  }
+}
+
+const EngineOptions& checked(const EngineOptions& options) {
+  check_options(options);
+  return options;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
+                     const EngineOptions& options)
+    : model_(std::move(model)),
+      text_tokens_(text_tokens),
+      options_(checked(options)),
+      pool_(shape_of(*model_, options), budget_of(*model_, options)),
+      context_(context_of(*model_, options, pool_)),
+      score_rows_(std::max<int64_t>(
+          8, kScoreBytes / (4 * std::max<int64_t>(model_->config().vocabulary, 1)))),
+      budget_(options.prefill_chunk > 0 ? options.prefill_chunk
+                                        : default_prefill_chunk(model_->config()),
+              options.prefill_slowdown, kLongestPrefillStep) {}
+
+void Scheduler::add(const std::shared_ptr<Ticket>& ticket) {
+  shares_.add(*ticket);
+  auto sequence = std::make_unique<Sequence>(ticket, 0, text_tokens_);
+  sequence->forks = ticket->request.choices - 1;
+  ++totals_.requests;
+  waiting_.push_back(std::move(sequence));
+}
+
+void Scheduler::drop_ended() {
+  const auto now = EngineClock::now();
+  const auto check = [&](Sequence& sequence) {
+    if (sequence.ticket->cancelled.load(std::memory_order_relaxed)) {
+      finish(sequence, FinishReason::kCancelled);
+    } else if (sequence.ticket->expired(now)) {
+      finish(sequence, FinishReason::kDeadline);
+    }
+  };
+  for (const Owned& sequence : running_) check(*sequence);
+  for (const Owned& sequence : waiting_) check(*sequence);
+  sweep();
+}
+
+void Scheduler::sweep() {
+  const auto ended = [](const Owned& sequence) { return sequence->ended; };
+  std::erase_if(running_, ended);
+  std::erase_if(waiting_, ended);
+}
+
+int64_t Scheduler::committed_bytes(const Sequence& sequence) const {
+  const StateShape& shape = pool_.shape();
+  // One page ahead, so that a sequence is not preempted as soon as it has begun.
+  const int64_t pages = (sequence.size() + kPageTokens - 1) / kPageTokens + 1;
+  return shape.recurrent_bytes() + pages * shape.page_bytes();
+}
+
+bool Scheduler::fits(const Sequence& sequence) const {
+  if (running_.empty()) return true;
+  if (static_cast<int64_t>(running_.size()) >= options_.max_running) return false;
+  int64_t committed = committed_bytes(sequence);
+  for (const Owned& other : running_) committed += committed_bytes(*other);
+  return committed <= pool_.budget_bytes();
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty()) {
+    const auto next =
+        std::min_element(waiting_.begin(), waiting_.end(),
+                         [&](const Owned& a, const Owned& b) { return shares_.before(*a, *b); });
+    if (!fits(**next)) {
+      if (!displace_for(**next)) return;
+      continue;  // the list has changed
+    }
+    Owned sequence = std::move(*next);
+    waiting_.erase(next);
+    if (!start(sequence)) {
+      waiting_.push_back(std::move(sequence));
+      return;
+    }
+  }
+}
+
+bool Scheduler::displace_for(const Sequence& sequence) {
+  Sequence* victim = lowest_ranked();
+  if (victim == nullptr || victim->request().priority >= sequence.request().priority) return false;
+  preempt(*victim);
+  return true;
+}
+
+bool Scheduler::start(Owned& sequence) {
+  std::optional<SequenceState> state = pool_.create();
+  if (!state) return false;
+  sequence->state.emplace(std::move(*state));
+  Sequence& started = *sequence;
+  running_.push_back(std::move(sequence));
+  mark_started(started);
+  sweep();
+  return true;
+}
+
+Sequence* Scheduler::lowest_ranked() {
+  Sequence* lowest = nullptr;
+  for (const Owned& sequence : running_) {
+    if (!sequence->ended && (lowest == nullptr || lowest->outranks(*sequence)))
+      lowest = sequence.get();
+  }
+  return lowest;
+}
+
+void Scheduler::preempt(Sequence& victim) {
+  const auto at = std::find_if(running_.begin(), running_.end(),
+                               [&](const Owned& sequence) { return sequence.get() == &victim; });
+  HEADGATE_CHECK(at != running_.end() && victim.rows == 0);
+  log_debug("engine: request {} gives up the state of {} tokens", victim.ticket->id,
+            victim.position());
+  victim.state.reset();
+  ++victim.result.preemptions;
+  ++totals_.preemptions;
+  waiting_.push_back(std::move(*at));
+  running_.erase(at);
+}
+
+bool Scheduler::reserve(Sequence& sequence, int64_t rows) {
+  while (!sequence.state->reserve(rows)) {
+    Sequence* victim = lowest_ranked();
+    if (victim->rows > 0) return false;  // computed in this step: next time
+    if (running_.size() == 1) {
+      fail_sequence(sequence, ErrorCode::kResourceExhausted,
+                    fmt::format("key-value cache: no room for {} more tokens after {}", rows,
+                                sequence.position()));
+      return false;
+    }
+    preempt(*victim);
+    if (victim == &sequence) return false;
+  }
+  return true;
+}
+
+int64_t Scheduler::give_rows(Sequence& sequence, int64_t most) {
+  int64_t rows = std::min(sequence.missing(), most);
+  if (sequence.request().prompt_logprobs >= 0 && sequence.position() < sequence.prompt_tokens)
+    rows = std::min(rows, score_rows_);
+  // Tokens of its own that it forgot are fed apart from the prompt: they get no scores.
+  if (sequence.position() < sequence.prompt_tokens)
+    rows = std::min(rows, sequence.prompt_tokens - sequence.position());
+  if (!reserve(sequence, rows)) return 0;
+  sequence.rows = rows;
+  planned_.push_back(&sequence);
+  return rows;
+}
+
+void Scheduler::plan_prompts(const std::vector<Sequence*>& reading, int64_t budget) {
+  if (budget <= 0) return;
+  // Those that were preempted for an earlier one of the list are gone from it.
+  const auto runs = [&](const Sequence* sequence) { return sequence->state.has_value(); };
+  const auto give = [&](Sequence* sequence, int64_t most) {
+    if (most > 0 && sequence->rows == 0 && runs(sequence)) budget -= give_rows(*sequence, most);
+  };
+  if (reading.size() > 1) {
+    // Half of the step belongs to the shortest rest, so that no answer waits behind a long prompt.
+    Sequence* shortest =
+        *std::min_element(reading.begin(), reading.end(), [](const Sequence* a, const Sequence* b) {
+          if (a->request().priority != b->request().priority)
+            return a->request().priority > b->request().priority;
+          return a->missing() < b->missing();
+        });
+    give(shortest, std::max<int64_t>(budget / 2, 1));
+  }
+  for (Sequence* sequence : reading) give(sequence, budget);
+}
+
+void Scheduler::plan() {
+  planned_.clear();
+  std::vector<Sequence*> order, reading;
+  for (const Owned& sequence : running_) {
+    sequence->rows = 0;
+    order.push_back(sequence.get());
+  }
+  std::sort(order.begin(), order.end(),
+            [](const Sequence* a, const Sequence* b) { return a->outranks(*b); });
+  int64_t decoding = 0;
+  for (Sequence* sequence : order) {
+    if (!sequence->state) continue;  // preempted by one before
+    if (sequence->prefilling()) {
+      reading.push_back(sequence);
+    } else {
+      decoding += give_rows(*sequence, 1);
+    }
+  }
+  if (reading.empty()) return;
+  std::sort(reading.begin(), reading.end(),
+            [&](const Sequence* a, const Sequence* b) { return shares_.before(*a, *b); });
+  plan_prompts(reading, budget_.tokens(decoding));
+}
+
+void Scheduler::describe(EngineStats& stats) const {
+  stats = totals_;
+  stats.running = static_cast<int64_t>(running_.size());
+  for (const Owned& sequence : running_) stats.prefilling += sequence->prefilling() ? 1 : 0;
+  stats.waiting = static_cast<int64_t>(waiting_.size());
+  for (const Owned& sequence : waiting_) stats.waiting_tokens += sequence->prompt_tokens;
+  stats.state_bytes = pool_.used_bytes();
+  stats.state_budget_bytes = pool_.budget_bytes();
+}
+
+Scheduler::Left Scheduler::take_left() { return std::exchange(left_, Left{}); }
+
+}  // namespace headgate

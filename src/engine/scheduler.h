@@ -1,0 +1,94 @@
+// What the engine's thread does: admit, plan a step, compute it, hand out what it gave.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/fair_shares.h"
+#include "engine/prefill_budget.h"
+#include "engine/sequence.h"
+#include "model/model.h"
+
+namespace headgate {
+
+// Owns all sequences and the pool their states lie in. Nothing here knows of threads: see Engine.
+class Scheduler {
+ public:
+  Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens, const EngineOptions& options);
+
+  int64_t context() const { return context_; }
+  bool idle() const { return running_.empty() && waiting_.empty(); }
+
+  void add(const std::shared_ptr<Ticket>& ticket);
+  // One step, or less when there is nothing to compute. Errors end requests, never escape.
+  void step();
+  // Ends everything that is here.
+  void end_all(FinishReason reason);
+
+  // Fills in what it knows.
+  void describe(EngineStats& stats) const;
+  // Requests that left the queue (began or ended) since the last call, and their prompt tokens.
+  struct Left {
+    int64_t requests = 0, prompt_tokens = 0;
+  };
+  Left take_left();
+
+ private:
+  using Owned = std::unique_ptr<Sequence>;
+
+  // Before a step.
+  void drop_ended();
+  void admit();
+  bool fits(const Sequence& sequence) const;
+  bool start(Owned& sequence);
+  int64_t committed_bytes(const Sequence& sequence) const;
+  bool displace_for(const Sequence& sequence);
+  Sequence* lowest_ranked();
+  void preempt(Sequence& victim);
+  // Room for `rows` more tokens, at the cost of lower ranked sequences when there must be. False:
+  // this one has to wait, or was preempted itself.
+  bool reserve(Sequence& sequence, int64_t rows);
+  void plan();
+  void plan_prompts(const std::vector<Sequence*>& reading, int64_t budget);
+  int64_t give_rows(Sequence& sequence, int64_t most);
+
+  // The step.
+  bool compute();
+  void deliver();
+  void deliver(Sequence& sequence);
+  void score(Sequence& sequence, View logits);
+  void pool_hidden(Sequence& sequence);
+  void finish_prompt(Sequence& sequence, View logits);
+  void fork(Sequence& sequence, View logits);
+  // Draws from a row of logits and hands the token over. False when the choice has ended.
+  bool emit(Sequence& sequence, const float* logits);
+  View logits_of(const Sequence& sequence) const;
+
+  void finish(Sequence& sequence, FinishReason reason);
+  void fail_sequence(Sequence& sequence, ErrorCode code, const std::string& message);
+  void fail_with(Sequence& sequence, std::exception_ptr error);
+  void mark_started(Sequence& sequence);
+  void leave_queue(Ticket& ticket);
+  void sweep();  // forgets sequences that have ended
+
+  std::shared_ptr<const Model> model_;
+  int64_t text_tokens_;
+  EngineOptions options_;
+  StatePool pool_;
+  int64_t context_;
+  int64_t score_rows_;  // of one step, so that their logits stay small
+  PrefillBudget budget_;
+  FairShares shares_;
+  std::vector<Owned> waiting_, running_;
+  std::vector<Owned> born_;  // forks of this step
+  std::vector<Sequence*> planned_;
+  std::vector<BatchItem> items_;
+  StepResult result_;
+  EngineStats totals_;
+  Left left_;
+};
+
+}  // namespace headgate

@@ -1,0 +1,286 @@
+// Computing a step and handing out what it gave.
+#include <algorithm>
+#include <bit>
+
+#include "base/log.h"
+#include "engine/prompt_scores.h"
+#include "engine/scheduler.h"
+
+namespace headgate {
+namespace {
+
+bool is_number(std::span<const float> logits) {
+  // The bits of NaN and infinity are above those of every finite number.
+  uint32_t most = 0;
+  for (const float logit : logits)
+    most = std::max(most, std::bit_cast<uint32_t>(logit) & 0x7fffffffu);
+  return most < 0x7f800000u;
+}
+
+}  // namespace
+
+void Scheduler::step() {
+  drop_ended();
+  admit();
+  plan();
+  if (planned_.empty()) return sweep();
+  const bool computed = compute();
+  if (computed) deliver();
+  for (Owned& sequence : born_)
+    (sequence->state ? running_ : waiting_).push_back(std::move(sequence));
+  born_.clear();
+  sweep();
+}
+
+bool Scheduler::compute() {
+  items_.clear();
+  result_.keep_hidden = false;
+  int64_t row = 0, decoding = 0, prompt_rows = 0;
+  for (Sequence* sequence : planned_) {
+    const int64_t from = sequence->position(), to = from + sequence->rows;
+    const bool scored = sequence->request().prompt_logprobs >= 0 && from < sequence->prompt_tokens;
+    const bool last = to == sequence->size() || to == sequence->prompt_tokens;
+    sequence->item = items_.size();
+    sequence->first_row = row;
+    items_.push_back({&*sequence->state,
+                      std::span(sequence->tokens)
+                          .subspan(static_cast<size_t>(from), static_cast<size_t>(sequence->rows)),
+                      scored ? LogitRows::kAll : (last ? LogitRows::kLast : LogitRows::kNone)});
+    row += sequence->rows;
+    (sequence->prefilling() ? prompt_rows : decoding) += sequence->rows;
+    if (sequence->request().pooling != Pooling::kNone) result_.keep_hidden = true;
+  }
+  const auto begun = EngineClock::now();
+  try {
+    if (options_.before_step) options_.before_step();
+    model_->forward(items_, result_);
+  } catch (...) {
+    // The states may be half written: none of them can be used any more.
+    for (Sequence* sequence : planned_) fail_with(*sequence, std::current_exception());
+    return false;
+  }
+  const double seconds = seconds_between(begun, EngineClock::now());
+  budget_.record(decoding, prompt_rows, seconds);
+  ++totals_.steps;
+  totals_.busy_seconds += seconds;
+  return true;
+}
+
+View Scheduler::logits_of(const Sequence& sequence) const {
+  const auto all = static_cast<int64_t>(result_.logits.size()) / result_.vocabulary;
+  const int64_t first = result_.first_row[sequence.item];
+  const int64_t end =
+      sequence.item + 1 < result_.first_row.size() ? result_.first_row[sequence.item + 1] : all;
+  return {result_.logits.data() + first * result_.vocabulary, end - first, result_.vocabulary};
+}
+
+void Scheduler::deliver() {
+  for (Sequence* sequence : planned_) {
+    shares_.serve(*sequence->ticket, sequence->rows);
+    try {
+      deliver(*sequence);
+    } catch (...) {
+      fail_with(*sequence, std::current_exception());
+    }
+  }
+}
+
+void Scheduler::deliver(Sequence& sequence) {
+  const View logits = logits_of(sequence);
+  for (int64_t row = 0; row < logits.rows; ++row) {
+    if (!is_number({logits.row(row), static_cast<size_t>(logits.cols)})) {
+      return fail_sequence(sequence, ErrorCode::kInternal,
+                           "logits: found values that are no numbers, expected finite ones");
+    }
+  }
+  const int64_t position = sequence.position();
+  if (!sequence.prompt_done) {
+    if (sequence.request().prompt_logprobs >= 0) score(sequence, logits);
+    if (sequence.request().pooling != Pooling::kNone) pool_hidden(sequence);
+    sequence.ticket->sink->progress(position, sequence.prompt_tokens);
+    if (position < sequence.prompt_tokens) return;
+    return finish_prompt(sequence, logits);
+  }
+  if (position == sequence.size()) (void)emit(sequence, logits.row(logits.rows - 1));
+}
+
+void Scheduler::score(Sequence& sequence, View logits) {
+  const int64_t end = sequence.position(), first = end - sequence.rows + 1;
+  std::vector<SampledToken> scores;
+  for (int64_t t = first; t <= std::min(end, sequence.prompt_tokens - 1); ++t) {
+    scores.push_back(score_token({logits.row(t - first), static_cast<size_t>(logits.cols)},
+                                 text_tokens_, sequence.tokens[static_cast<size_t>(t)],
+                                 sequence.request().prompt_logprobs));
+  }
+  if (!scores.empty()) sequence.ticket->sink->scored(first, scores);
+}
+
+void Scheduler::pool_hidden(Sequence& sequence) {
+  const int64_t size = result_.hidden_size;
+  const View hidden{result_.hidden.data() + sequence.first_row * size, sequence.rows, size};
+  if (sequence.request().pooling == Pooling::kLast) {
+    const float* last = hidden.row(hidden.rows - 1);
+    sequence.pooled.assign(last, last + size);
+    return;
+  }
+  sequence.pooled.resize(static_cast<size_t>(size), 0.0);
+  for (int64_t row = 0; row < hidden.rows; ++row) {
+    for (int64_t i = 0; i < size; ++i)
+      sequence.pooled[static_cast<size_t>(i)] += static_cast<double>(hidden.row(row)[i]);
+  }
+}
+
+void Scheduler::finish_prompt(Sequence& sequence, View logits) {
+  sequence.prompt_done = true;
+  const Request& request = sequence.request();
+  if (request.pooling != Pooling::kNone) {
+    const double rows =
+        request.pooling == Pooling::kMean ? static_cast<double>(sequence.prompt_tokens) : 1.0;
+    for (const double sum : sequence.pooled)
+      sequence.result.embedding.push_back(static_cast<float>(sum / rows));
+  }
+  sequence.first_token = EngineClock::now();
+  fork(sequence, logits);
+  if (request.max_tokens == 0) return finish(sequence, FinishReason::kLength);
+  (void)emit(sequence, logits.row(logits.rows - 1));
+}
+
+void Scheduler::fork(Sequence& sequence, View logits) {
+  for (int32_t i = 0; i < sequence.forks; ++i) {
+    auto other = std::make_unique<Sequence>(sequence.ticket, sequence.choice + 1 + i, text_tokens_);
+    Sequence& fork = *other;
+    fork.first_step = sequence.first_step;
+    fork.result.cached_tokens = sequence.result.cached_tokens;
+    fork.result.miss_position = sequence.result.miss_position;
+    fork.result.queue_seconds = sequence.result.queue_seconds;
+    const auto running = static_cast<int64_t>(running_.size() + born_.size());
+    std::optional<SequenceState> state;
+    if (running < options_.max_running) state = sequence.state->fork();
+    born_.push_back(std::move(other));
+    if (!state) continue;  // it waits, and reads the prompt again
+    fork.state.emplace(std::move(*state));
+    fork.prompt_done = true;
+    fork.first_token = sequence.first_token;
+    if (fork.request().max_tokens == 0) {
+      finish(fork, FinishReason::kLength);
+      continue;
+    }
+    try {
+      (void)emit(fork, logits.row(logits.rows - 1));
+    } catch (...) {
+      fail_with(fork, std::current_exception());
+    }
+  }
+  sequence.forks = 0;
+}
+
+bool Scheduler::emit(Sequence& sequence, const float* logits) {
+  const Request& request = sequence.request();
+  const SampledToken sampled =
+      sequence.sampler.sample({logits, static_cast<size_t>(result_.vocabulary)});
+  const auto& stops = request.stop_tokens;
+  if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) {
+    sequence.result.stop_token = sampled.token;
+    finish(sequence, FinishReason::kStop);
+    return false;
+  }
+  sequence.tokens.push_back(sampled.token);
+  ++totals_.generated_tokens;
+  bool going = sequence.ticket->sink->tokens(sequence.choice, {&sampled, 1});
+  const ConstraintState* constraint = sequence.sampler.constraint();
+  if (constraint != nullptr && constraint->is_complete()) going = false;
+  if (!going) {
+    finish(sequence, FinishReason::kStop);
+  } else if (sequence.generated() == request.max_tokens) {
+    finish(sequence, FinishReason::kLength);
+  } else if (sequence.size() >= context_) {
+    finish(sequence, FinishReason::kContext);
+  }
+  return !sequence.ended;
+}
+
+void Scheduler::mark_started(Sequence& sequence) {
+  if (sequence.first_step != EngineClock::time_point{}) return;  // resumed
+  sequence.first_step = EngineClock::now();
+  Ticket& ticket = *sequence.ticket;
+  leave_queue(ticket);
+  sequence.result.queue_seconds = seconds_between(ticket.submitted, sequence.first_step);
+  totals_.prompt_tokens += sequence.prompt_tokens;
+  totals_.cached_tokens += sequence.result.cached_tokens;
+  try {
+    ticket.sink->started(
+        {sequence.result.queue_seconds, sequence.prompt_tokens, sequence.result.cached_tokens});
+  } catch (...) {
+    fail_with(sequence, std::current_exception());
+  }
+}
+
+void Scheduler::leave_queue(Ticket& ticket) {
+  if (ticket.started) return;
+  ticket.started = true;
+  ++left_.requests;
+  left_.prompt_tokens += static_cast<int64_t>(ticket.request.prompt.size());
+}
+
+void Scheduler::finish(Sequence& sequence, FinishReason reason) {
+  HEADGATE_CHECK(!sequence.ended);
+  sequence.ended = true;
+  sequence.state.reset();
+  const auto now = EngineClock::now();
+  RequestResult& result = sequence.result;
+  result.reason = reason;
+  result.generated_tokens = sequence.generated();
+  const EngineClock::time_point unset{};
+  if (sequence.first_step == unset) {
+    result.queue_seconds = seconds_between(sequence.ticket->submitted, now);
+  } else {
+    const auto read = sequence.first_token == unset ? now : sequence.first_token;
+    result.prefill_seconds = seconds_between(sequence.first_step, read);
+    result.decode_seconds = seconds_between(read, now);
+  }
+  Ticket& ticket = *sequence.ticket;
+  const int32_t choices = 1 + sequence.forks;  // those that were never begun end with it
+  for (int32_t i = 0; i < choices; ++i) {
+    ++totals_.finished[static_cast<size_t>(reason)];
+    try {
+      ticket.sink->finished(sequence.choice + i, result);
+    } catch (const std::exception& e) {
+      log_warning("engine: the receiver of request {}: {}", ticket.id, e.what());
+    }
+  }
+  ticket.open_choices -= choices;
+  if (ticket.open_choices > 0) return;
+  leave_queue(ticket);
+  shares_.remove(ticket);
+  ticket.sink.reset();
+}
+
+void Scheduler::fail_sequence(Sequence& sequence, ErrorCode code, const std::string& message) {
+  if (sequence.ended) return;
+  log_warning("engine: request {} failed: {}", sequence.ticket->id, message);
+  sequence.result.error = code;
+  sequence.result.message = message;
+  finish(sequence, FinishReason::kFailed);
+}
+
+void Scheduler::fail_with(Sequence& sequence, std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    fail_sequence(sequence, e.code(), e.what());
+  } catch (const std::bad_alloc&) {
+    fail_sequence(sequence, ErrorCode::kResourceExhausted, "memory: none left for this step");
+  } catch (const std::exception& e) {
+    fail_sequence(sequence, ErrorCode::kInternal, e.what());
+  } catch (...) {
+    fail_sequence(sequence, ErrorCode::kInternal, "unknown exception");
+  }
+}
+
+void Scheduler::end_all(FinishReason reason) {
+  for (const Owned& sequence : running_) finish(*sequence, reason);
+  for (const Owned& sequence : waiting_) finish(*sequence, reason);
+  sweep();
+}
+
+}  // namespace headgate
