@@ -82,6 +82,25 @@ TEST(SelfTest, AnIllegalInstructionFallsThroughEveryLevelThatHasIt) {
   EXPECT_EQ(checked.table.panel_dot[kPanelQ6K], scalar.panel_dot[kPanelQ6K]);
 }
 
+#if defined(__x86_64__)
+// Where the processor or the system refuses tiles, every kernel of that level is replaced.
+TEST(SelfTest, TilesThatTheMachineRefusesAreReplaced) {
+  if (cpu_info().best != Isa::kAvx512Bf16) GTEST_SKIP();
+  std::vector<KernelLevel> levels = levels_of_this_machine();
+  const KernelTable below = levels.back().table, scalar = levels.front().table;
+  levels.push_back({Isa::kAmx, kernels_for(Isa::kAmx)});
+  const CheckedKernels checked = check_kernels(levels);
+  ASSERT_FALSE(checked.fallbacks.empty());
+  for (const KernelFallback& f : checked.fallbacks) {
+    EXPECT_TRUE(f.illegal) << f.kernel;
+    EXPECT_EQ(f.from, Isa::kAmx);
+  }
+  for (int f = 0; f < kPanelFormats; ++f)
+    EXPECT_EQ(checked.table.tiles.multiply[f], scalar.tiles.multiply[f]) << f;
+  EXPECT_EQ(checked.table.attention[kKvBF16].run, below.attention[kKvBF16].run);
+}
+#endif
+
 #if defined(__clang__)
 #define HEADGATE_ANY_CALLER __attribute__((no_sanitize("function")))
 #else

@@ -3,13 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "base/cpu_info.h"
 #include "kernels/dispatch.h"
 #if defined(HEADGATE_TEST_EMULATED_AMX)
-#include "kernels/amx/emulated.h"
+#include "kernels/emulated_amx.h"
 #endif
 
 namespace headgate {
@@ -20,12 +21,15 @@ struct TestLevel {
   KernelTable table;
 };
 
+// The vector instructions around the emulated ones are real.
+inline bool emulates_amx() { return cpu_info().best >= Isa::kAvx512; }
+
 inline std::vector<TestLevel> levels_to_test() {
   std::vector<TestLevel> levels;
   for (const Isa isa : isas_on_this_machine())
     levels.push_back({std::string(isa_name(isa)), isa, kernels_for(isa)});
 #if defined(HEADGATE_TEST_EMULATED_AMX)
-  if (cpu_info().best >= Isa::kAvx512) {
+  if (emulates_amx()) {
     KernelTable table = kernels_for(std::min(cpu_info().best, Isa::kAvx512Bf16));
     amx_emulated::fill(table);
     levels.push_back({"amx_emulated", Isa::kAmx, table});

@@ -8,6 +8,7 @@
 #include "backend/cpu/placement.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "kernels/dispatch.h"
 #include "kernels/self_test.h"
 
 namespace headgate {
@@ -41,13 +42,26 @@ void check_expert(const CpuExpert& e, const CpuExpert& first, size_t index) {
   }
 }
 
+// Whether every product of tiles has a kernel of its own: the reference is there on every level.
+bool has_matrix_unit(const KernelTable& kernels) {
+  const TileProducts reference = kernels_for(Isa::kScalar).tiles;
+  bool all = kernels.tiles.pack != reference.pack;
+  for (int f = 0; f < kPanelFormats; ++f)
+    all = all && kernels.tiles.multiply[f] != reference.multiply[f];
+  return all;
+}
+
 }  // namespace
 
 CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
+    : CpuBackend(options, isa, checked_kernels(isa).table) {}
+
+CpuBackend::CpuBackend(const BackendOptions& options, Isa isa, const KernelTable& kernels)
     : isa_(isa),
-      kernels_(checked_kernels(isa).table),
+      kernels_(kernels),
       weight_options_{options.pack, options.exact_activations},
-      pool_(ThreadPoolOptions{options.threads, options.pin, nullptr}) {
+      pool_(ThreadPoolOptions{options.threads, options.pin, nullptr}),
+      has_tiles_(has_matrix_unit(kernels)) {
   // bf16 dot products round queries and weights; fp32 products do not.
   if (options.exact_activations)
     kernels_.attention[kKvBF16] =
@@ -56,6 +70,7 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa)
   decoded_.resize(threads);
   residual_sums_.resize(threads);
   moe_up_.resize(threads);
+  tile_scratch_.resize(threads);
   attention_scratch_.resize(threads);
   row_scratch_.resize(threads);
   delta_scratch_.resize(threads);

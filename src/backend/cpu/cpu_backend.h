@@ -19,6 +19,8 @@ struct LinearInputs {
   const ActivationBlock* const* codes = nullptr;
   // Codes of every row and of what they leave out, in turns: two rows whose products are added.
   const ActivationBlock* const* precise = nullptr;
+  // The rows as tiles of bf16 (kernels/tile_product.h): used for panels instead of codes when set.
+  const uint16_t* tiles = nullptr;
 };
 
 class CpuBackend final : public Backend {
@@ -26,6 +28,12 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(const BackendOptions& options) : CpuBackend(options, selected_isa()) {}
   // Runs the kernels of `isa`, which the machine must have.
   CpuBackend(const BackendOptions& options, Isa isa);
+  // Runs `kernels`, of `isa` as far as rules go that depend on the level.
+  CpuBackend(const BackendOptions& options, Isa isa, const KernelTable& kernels);
+
+  // Steps of at least so many rows multiply panels as tiles where the level has a matrix unit. More
+  // than a step of decoding has, so that a decoded token's bits do not depend on its batch.
+  static constexpr int64_t kTileStepRows = 192;
 
   std::string description() const override;
   std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) override;
@@ -105,7 +113,18 @@ class CpuBackend final : public Backend {
                   int64_t first, int64_t channels, int worker);
   void delta_slice(const DeltaArgs& args, const DeltaShape& shape, const RecurrentSpan& span,
                    int64_t head, int64_t key_head, int64_t first, int worker);
+  void linear_codes(std::span<const LinearPart> parts, View x);
   int64_t list_linear_tasks(std::span<const LinearPart> parts, int64_t tokens);
+  // The products of a large step with panels, on the matrix unit (tile_linear.cpp).
+  void linear_tiles(std::span<const LinearPart> parts, View x);
+  void list_tile_tasks(std::span<const LinearPart> parts);
+  // Makes room for the tiles of `rows` rows of `cols` inputs beside the kernels' own memory.
+  void reserve_tiles(int64_t rows, int64_t cols);
+  // Packs rows into the worker's memory that reserve_tiles made.
+  const uint16_t* pack_tiles(const float* const* x, int64_t rows, int64_t cols, int worker);
+  // As multiply, at most kTileProductRows rows.
+  void multiply_tiles(float* const* y, const uint16_t* x, int64_t rows, const WeightView& w,
+                      int64_t first_tile, int64_t tiles, int worker);
   // Makes room for the tiles that multiply() decodes.
   void reserve_decode(const WeightView& w);
   // Fills input_rows_ and, for panels, input_codes_ with the rows of x.
@@ -144,6 +163,10 @@ class CpuBackend final : public Backend {
     int64_t part, tile, tiles;
   };
   std::vector<LinearTask> linear_tasks_;
+  bool has_tiles_;  // a matrix unit's kernels, which passed their test
+  std::vector<LinearPart> tile_parts_, coded_parts_;  // of a linear_group that has both
+  Scratch<uint16_t> tiles_;                           // the inputs of a large step
+  std::vector<Scratch<std::byte>> tile_scratch_;      // by worker
   Scratch<const float*> input_rows_;
   Scratch<const ActivationBlock*> input_codes_;
   Scratch<const ActivationBlock*> precise_codes_;

@@ -11,12 +11,15 @@ namespace {
 constexpr int64_t kPassTokens = 2048;  // bounds scratch
 constexpr int64_t kChunkRows = 128;
 constexpr int64_t kTilesPerGroup = 2;  // 32 outputs are one group of the next activations
+// Rows an expert gets on average from which its weights are worth expanding for a matrix unit.
+constexpr int64_t kTileExpertRows = 20;
 
 }  // namespace
 
 // A pass over the experts. Row i of the sorted order is token order[i] / k of the pass.
 struct CpuBackend::MoePlan {
   int64_t tokens = 0, k = 0, hidden = 0, width = 0;
+  bool tiles = false;  // panels are multiplied on the matrix unit
   int64_t rows() const { return tokens * k; }
 };
 
@@ -75,6 +78,7 @@ void CpuBackend::run_gate_up(const MoePlan& plan, const LinearInputs& x, const C
     if (plan.width % kBlockInputs != 0) codes[(i + 1) * blocks - 1] = ActivationBlock{};
   }
   list_moe_tasks(stack.experts(), stack.list[0].gate.tiles());
+  if (plan.tiles) reserve_tiles(kChunkRows, plan.hidden);
   for (Scratch<float>& scratch : moe_up_) scratch.take(kChunkRows * (plan.width + kPanelRows));
   pool_.run(static_cast<int64_t>(moe_tasks_.size()), [&](int64_t i, int worker) {
     const MoeTask& task = moe_tasks_[static_cast<size_t>(i)];
@@ -88,12 +92,13 @@ void CpuBackend::run_gate_up(const MoePlan& plan, const LinearInputs& x, const C
       gate_rows[r] = hidden + (task.row + r) * plan.width + first;
       up_rows[r] = up + r * count;
     }
-    const LinearInputs in{rows + task.row, code_rows + task.row};
+    LinearInputs in{rows + task.row, code_rows + task.row};
+    if (plan.tiles) in.tiles = pack_tiles(in.rows, task.rows, plan.hidden, worker);
     multiply(gate_rows, in, task.rows, expert.gate, task.tile, task.tiles, worker);
     multiply(up_rows, in, task.rows, expert.up, task.tile, task.tiles, worker);
     for (int64_t r = 0; r < task.rows; ++r) {
       kernels_.swiglu(gate_rows[r], gate_rows[r], up_rows[r], count);
-      if (expert.down.wants_codes())
+      if (expert.down.wants_codes() && !plan.tiles)
         kernels_.quantize(codes + (task.row + r) * blocks, gate_rows[r], count,
                           first / kGroupInputs);
     }
@@ -107,6 +112,7 @@ void CpuBackend::run_down(const MoePlan& plan, const CpuExperts& stack) {
   const ActivationBlock* codes = moe_hidden_codes_.data();
   float* out = moe_out_.take(plan.rows() * plan.hidden);
   list_moe_tasks(stack.experts(), stack.list[0].down.tiles());
+  if (plan.tiles) reserve_tiles(kChunkRows, plan.width);
   pool_.run(static_cast<int64_t>(moe_tasks_.size()), [&](int64_t i, int worker) {
     const MoeTask& task = moe_tasks_[static_cast<size_t>(i)];
     const float* rows[kChunkRows];
@@ -117,15 +123,20 @@ void CpuBackend::run_down(const MoePlan& plan, const CpuExperts& stack) {
       code_rows[r] = codes + (task.row + r) * blocks;
       out_rows[r] = out + (task.row + r) * plan.hidden + task.tile * kPanelRows;
     }
-    multiply(out_rows, {rows, code_rows}, task.rows,
-             stack.list[static_cast<size_t>(task.expert)].down, task.tile, task.tiles, worker);
+    LinearInputs in{rows, code_rows};
+    if (plan.tiles) in.tiles = pack_tiles(rows, task.rows, plan.width, worker);
+    multiply(out_rows, in, task.rows, stack.list[static_cast<size_t>(task.expert)].down, task.tile,
+             task.tiles, worker);
   });
 }
 
 void CpuBackend::experts_pass(MutView y, View x, const int32_t* ids, const float* weights,
                               int64_t k, const CpuExperts& stack) {
   const CpuExpert& first = stack.list[0];
-  const MoePlan plan{x.rows, k, first.gate.cols, first.gate.rows};
+  // The step alone decides, not how many of its tokens chose the same expert.
+  const bool tiles =
+      has_tiles_ && x.rows >= kTileStepRows && x.rows * k >= kTileExpertRows * stack.experts();
+  const MoePlan plan{x.rows, k, first.gate.cols, first.gate.rows, tiles};
   bool codes = false;
   for (int64_t i = 0; i < plan.rows(); ++i) {
     HEADGATE_CHECK(ids[i] >= 0 && ids[i] < stack.experts());
@@ -135,7 +146,7 @@ void CpuBackend::experts_pass(MutView y, View x, const int32_t* ids, const float
     reserve_decode(e.up);
     reserve_decode(e.down);
   }
-  const LinearInputs inputs = prepare_inputs(x, codes);
+  const LinearInputs inputs = prepare_inputs(x, codes && !tiles);
   sort_by_expert(plan, ids, stack.experts());
   run_gate_up(plan, inputs, stack);
   run_down(plan, stack);

@@ -126,7 +126,9 @@ void CpuBackend::multiply_precise(float* const* y, const ActivationBlock* const*
 void CpuBackend::multiply(float* const* y, const LinearInputs& x, int64_t tokens,
                           const WeightView& w, int64_t first_tile, int64_t tiles, int worker) {
   HEADGATE_DCHECK(tokens <= kChunkTokens);
-  if (w.precise) {
+  if (x.tiles != nullptr && w.wants_codes()) {
+    multiply_tiles(y, x.tiles, tokens, w, first_tile, tiles, worker);
+  } else if (w.precise) {
     multiply_precise(y, x.precise, tokens, w, first_tile, tiles, worker);
   } else if (w.wants_codes()) {
     multiply_panels(y, x.codes, tokens, w, first_tile, tiles);
@@ -141,6 +143,18 @@ void CpuBackend::linear(MutView y, View x, const Matrix& matrix) {
 }
 
 void CpuBackend::linear_group(std::span<const LinearPart> parts, View x) {
+  if (!has_tiles_ || x.rows < kTileStepRows) return linear_codes(parts, x);
+  tile_parts_.clear();
+  coded_parts_.clear();
+  for (const LinearPart& part : parts) {
+    const bool panels = static_cast<const CpuMatrix&>(*part.w).view.wants_codes();
+    (panels ? tile_parts_ : coded_parts_).push_back(part);
+  }
+  linear_tiles(tile_parts_, x);
+  linear_codes(coded_parts_, x);
+}
+
+void CpuBackend::linear_codes(std::span<const LinearPart> parts, View x) {
   bool codes = false, precise = false;
   for (const LinearPart& part : parts) {
     const WeightView& w = static_cast<const CpuMatrix&>(*part.w).view;

@@ -1,5 +1,5 @@
-// The kernels of this level over emulated tile instructions: what tests run on any machine with
-// AVX-512.
+// The kernels of level amx over emulated tile instructions: a library of the tests, which run it on
+// any machine with AVX-512.
 #pragma once
 
 #include "kernels/kernel_table.h"
