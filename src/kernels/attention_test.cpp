@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "kernels/dispatch.h"
 #include "kernels/scalar/kernels.h"
+#include "kernels/test_levels.h"
 #include "tensor/half.h"
 
 namespace headgate {
@@ -150,12 +150,12 @@ Result plain(const Head& h, const std::vector<float>& q, const std::vector<int32
   return result;
 }
 
-class Attention : public testing::TestWithParam<Isa> {
+class Attention : public testing::TestWithParam<TestLevel> {
  protected:
-  const KernelTable fast = kernels_for(GetParam());
+  const KernelTable fast = GetParam().table;
   const KernelTable slow = kernels_for(Isa::kScalar);
   // bf16 dot products round queries and weights, and have a scalar twin that does, too.
-  bool rounds(KvFormat f) const { return f == kKvBF16 && GetParam() >= Isa::kAvx512Bf16; }
+  bool rounds(KvFormat f) const { return f == kKvBF16 && GetParam().isa >= Isa::kAvx512Bf16; }
 };
 
 TEST_P(Attention, MatchesTheScalarKernel) {
@@ -271,10 +271,7 @@ TEST(KvTile, ZerosAndHugeValuesKeepTheirMeaning) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, Attention, testing::ValuesIn(isas_on_this_machine()),
-                         [](const testing::TestParamInfo<Isa>& isa) {
-                           return std::string(isa_name(isa.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(Levels, Attention, testing::ValuesIn(levels_to_test()), level_test_name);
 
 }  // namespace
 }  // namespace headgate

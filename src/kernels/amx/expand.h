@@ -6,6 +6,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernels/amx/round.h"
 #include "kernels/amx/tile.h"
 #include "kernels/avx512/panel_unpack.h"
 #include "kernels/panel.h"
@@ -13,15 +14,6 @@
 namespace headgate::HEADGATE_AMX {
 
 constexpr int64_t kTileBytes = 1024;
-
-// Both of 16 pairs to the nearest bf16, ties away from zero: two instructions fewer than nearest
-// even, and the instruction that rounds is slower than either on the processors with tiles.
-static __attribute__((always_inline)) inline __m512i round_pairs(__m512 even, __m512 odd) {
-  const __m512i half = _mm512_set1_epi32(0x8000);
-  const __m512i low = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(even), half), 16);
-  const __m512i high = _mm512_add_epi32(_mm512_castps_si512(odd), half);
-  return _mm512_mask_blend_epi16(0xaaaaaaaa, low, high);
-}
 
 // Values of the 16 codes of formats that have no more, before their scale.
 template <typename Panel>

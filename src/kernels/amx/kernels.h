@@ -17,5 +17,7 @@ void tiles_q40(const TileProductArgs& args);
 void tiles_iq4nl(const TileProductArgs& args);
 void tiles_iq4xs(const TileProductArgs& args);
 void tiles_mxfp4(const TileProductArgs& args);
+void pack_query_bf16(void* dst, const float* q, int64_t n, int64_t dims, float scale);
+void attention_bf16(const AttentionArgs& args);
 
 }  // namespace headgate::HEADGATE_AMX

@@ -193,16 +193,6 @@ void multiply_all(const TileProductArgs& args) {
   tile_release();
 }
 
-// To the nearest bf16, ties to even, in the low half of each lane; what is no number stays so.
-inline __m512i round_even(__m512 x) {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  const __m512i kept = _mm512_mask_or_epi32(sum, nan, bits, _mm512_set1_epi32(0x400000));
-  return _mm512_srli_epi32(kept, 16);
-}
-
 }  // namespace
 
 void pack_tiles(uint16_t* to, const float* const* x, int64_t rows, int64_t cols) {
@@ -218,7 +208,7 @@ void pack_tiles(uint16_t* to, const float* const* x, int64_t rows, int64_t cols)
           const int64_t lanes = left - 16 * i;
           const __mmask16 mask = lanes > 0 ? avx512::live_lanes(lanes) : static_cast<__mmask16>(0);
           const float* from = lanes > 0 ? x[first + r] + step * kTileInputs + 16 * i : nullptr;
-          half[i] = _mm512_cvtepi32_epi16(round_even(_mm512_maskz_loadu_ps(mask, from)));
+          half[i] = round_row(_mm512_maskz_loadu_ps(mask, from));
         }
         _mm512_store_si512(row, _mm512_inserti64x4(_mm512_castsi256_si512(half[0]), half[1], 1));
       }
