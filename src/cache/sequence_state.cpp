@@ -96,7 +96,7 @@ struct SequenceState::Data {
 
   Pool pool;
   PageList pages;
-  SlotHold slot;
+  std::shared_ptr<SlotHold> slot;
   int64_t position = 0;
   int64_t deferred = 0;                         // of the tokens before position
   std::vector<Kept> kept;                       // by ascending position
@@ -105,7 +105,7 @@ struct SequenceState::Data {
   explicit Data(const Pool& state_pool)
       : pool(state_pool),
         pages(state_pool),
-        slot(state_pool),
+        slot(std::make_shared<SlotHold>(state_pool)),
         tables(static_cast<size_t>(state_pool->shape.attention_layers)) {}
 
   bool hybrid() const { return pool->shape.recurrent_layers > 0; }
@@ -147,7 +147,7 @@ struct SequenceState::Data {
   float* slot_floats(int64_t layer, int64_t offset) const {
     const StateShape& s = pool->shape;
     HEADGATE_CHECK(layer >= 0 && layer < s.recurrent_layers);
-    return slot.floats() + layer * s.slot_floats() + offset;
+    return slot->floats() + layer * s.slot_floats() + offset;
   }
 };
 
@@ -204,11 +204,11 @@ int64_t SequenceState::rewind(int64_t position) {
     d.deferred -= d.position - position;
   } else if (d.hybrid()) {
     if (d.kept.empty()) {
-      d.slot.clear();
+      d.slot->clear();
       d.deferred = 0;
       position = 0;
     } else {
-      d.slot.copy_from(*d.kept.back().slot);
+      d.slot->copy_from(*d.kept.back().slot);
       d.deferred = d.kept.back().deferred;
       position = d.kept.back().position;
     }
@@ -224,7 +224,7 @@ bool SequenceState::keep_snapshot() {
   if (!d.kept.empty() && d.kept.back().position == d.position) return true;
   if (!d.pool->has_room(0, 1)) return false;
   auto copy = std::make_shared<SlotHold>(d.pool);
-  copy->copy_from(d.slot);
+  copy->copy_from(*d.slot);
   d.kept.push_back({d.position, d.deferred, std::move(copy)});
   return true;
 }
@@ -235,7 +235,7 @@ std::optional<SequenceState> SequenceState::fork() const {
   PageList pages(data_->pages);
   copy->pages.swap(pages);
   copy->truncate_pages(copy->pages_for(data_->position));
-  copy->slot.copy_from(data_->slot);
+  copy->slot->copy_from(*data_->slot);
   copy->position = data_->position;
   copy->deferred = data_->deferred;
   copy->kept = data_->kept;
@@ -247,7 +247,7 @@ std::optional<Snapshot> SequenceState::snapshot() const {
   const Data& d = *data_;
   if (!d.pool->has_room(0, 1)) return std::nullopt;
   auto slot = std::make_shared<SlotHold>(d.pool);
-  slot->copy_from(d.slot);
+  slot->copy_from(*d.slot);
   PageList pages(d.pages);
   pages.truncate(d.pages_for(d.position));
   Snapshot out;
@@ -256,12 +256,23 @@ std::optional<Snapshot> SequenceState::snapshot() const {
   return out;
 }
 
+Snapshot SequenceState::freeze() && {
+  Data& d = *data_;
+  PageList pages(d.pages);
+  pages.truncate(d.pages_for(d.position));
+  Snapshot out;
+  out.data_ = std::make_shared<const Snapshot::Data>(Snapshot::Data{
+      pages, d.slot, d.position, d.deferred, d.pool->slots.frame_bytes(), d.pool.get()});
+  data_.reset();
+  return out;
+}
+
 bool SequenceState::restore(const Snapshot& snapshot) {
   Data& d = *data_;
   HEADGATE_CHECK(snapshot.data_ != nullptr && snapshot.data_->pool == d.pool.get());
   PageList pages(snapshot.data_->pages);
   d.pages.swap(pages);
-  d.slot.copy_from(*snapshot.data_->slot);
+  d.slot->copy_from(*snapshot.data_->slot);
   d.position = snapshot.data_->position;
   d.deferred = snapshot.data_->deferred;
   d.kept.clear();
@@ -289,7 +300,7 @@ float* SequenceState::deferred_updates(int64_t recurrent_layer) const {
 std::optional<SequenceState> StatePool::create() {
   if (!data_->has_room(0, 1)) return std::nullopt;
   auto fresh = std::make_unique<SequenceState::Data>(data_);
-  fresh->slot.clear();
+  fresh->slot->clear();
   return SequenceState(std::move(fresh));
 }
 

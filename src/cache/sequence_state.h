@@ -79,6 +79,8 @@ class SequenceState {
   // forbids it.
   [[nodiscard]] std::optional<SequenceState> fork() const;
   [[nodiscard]] std::optional<Snapshot> snapshot() const;
+  // The state itself as a snapshot, without a copy; the sequence is gone.
+  Snapshot freeze() &&;
   // Replaces the whole state; snapshots kept inside the sequence are dropped. `snapshot` must come
   // from the same pool. False when the budget forbids it (nothing changed then).
   [[nodiscard]] bool restore(const Snapshot& snapshot);
