@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernels/delta_chunk.h"
 #include "kernels/kv_tile.h"
 #include "kernels/panel.h"
 #include "kernels/tile_product.h"
@@ -129,6 +130,7 @@ struct KernelTable {
   // For large steps on levels with matrix units; the others have the scalar reference only, which
   // nobody should run at length.
   TileProducts tiles;
+  DeltaChunkKernel delta_chunk;
 };
 
 }  // namespace headgate

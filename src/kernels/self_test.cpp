@@ -43,6 +43,7 @@ struct Data {
   ActivationBlock codes[kTokens];
   alignas(64) uint16_t tiles[2 * 16 * kBlockInputs];
   alignas(64) std::byte tile_scratch[kTileScratchBytes];
+  alignas(64) std::byte chunk[64 << 10];
 };
 
 void fill_inputs(Data& d) {
@@ -243,6 +244,39 @@ bool test_gated_delta(const KernelTable& fast, const KernelTable& slow, Data& d,
 // Tolerates what bf16 dot products round off queries and weights.
 constexpr float kRoundedTolerance = 2e-2f;
 
+constexpr int64_t kChunkKeyDim = 32, kChunkColumns = 32;
+
+bool test_delta_chunk(const KernelTable& fast, const KernelTable& slow, Data& d, int) {
+  constexpr int64_t kState = kChunkKeyDim * kChunkColumns;
+  static_assert(delta_chunk_shared_bytes(kChunkKeyDim) <= static_cast<int64_t>(sizeof d.chunk));
+  static_assert(delta_chunk_scratch_bytes(kChunkKeyDim, kChunkColumns) <= kTileScratchBytes);
+  for (float* got : d.got) std::copy_n(d.c, kFloats, got);
+  for (int i = 0; i < 2; ++i) {
+    const DeltaChunkKernel& kernel = (i == 0 ? fast : slow).delta_chunk;
+    float g[kDeltaChunk], beta[kDeltaChunk];
+    for (int64_t t = 0; t < kDeltaChunk; ++t) {
+      g[t] = -0.01f * static_cast<float>(t % 7 + 1);
+      beta[t] = 0.02f * static_cast<float>(t % 5 + 1);
+    }
+    kernel.prepare(d.chunk, d.a, kChunkKeyDim, d.a + kDeltaChunk * kChunkKeyDim, kChunkKeyDim,
+                   kChunkKeyDim);
+    DeltaArgs args = {};
+    args.state = d.got[i];
+    args.state_stride = kChunkColumns;
+    args.v = d.b;
+    args.v_stride = args.o_stride = kChunkColumns;
+    args.o = d.got[i] + kState;
+    args.g = g;
+    args.beta = beta;
+    args.g_stride = args.beta_stride = 1;
+    args.tokens = kDeltaChunk;
+    args.key_dim = kChunkKeyDim;
+    args.columns = kChunkColumns;
+    kernel.run(args, d.chunk, d.tile_scratch);
+  }
+  return close(d.got[0], d.got[1], kState + kDeltaChunk * kChunkColumns + 1, kRoundedTolerance);
+}
+
 bool test_attention(const KernelTable& fast, const KernelTable& slow, Data& d, int format) {
   const auto kv = static_cast<KvFormat>(format);
   const KvPlane plane = kv_plane(kv, kHeadDim, kCached);
@@ -313,6 +347,8 @@ std::vector<Check> plain_checks() {
       {"read_words", HEADGATE_ENTRY(read_words), test_read_words},
       {"delta_gates", HEADGATE_ENTRY(delta_gates), test_delta_gates},
       {"gated_delta", HEADGATE_ENTRY(gated_delta), test_gated_delta},
+      {"delta_chunk", HEADGATE_ENTRY(delta_chunk), test_delta_chunk, 0, nullptr,
+       sizeof(DeltaChunkKernel)},
   };
   constexpr std::array<const char*, kFloatFormats> kFormats = {"f32", "f16", "bf16"};
   for (int f = 0; f < kFloatFormats; ++f) {

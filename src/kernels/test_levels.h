@@ -38,6 +38,15 @@ inline std::vector<TestLevel> levels_to_test() {
   return levels;
 }
 
+// The scalar reference, and the levels that multiply tiles.
+inline std::vector<TestLevel> matrix_unit_levels() {
+  std::vector<TestLevel> levels;
+  for (const TestLevel& level : levels_to_test()) {
+    if (level.isa == Isa::kScalar || level.isa >= Isa::kAmx) levels.push_back(level);
+  }
+  return levels;
+}
+
 inline void PrintTo(const TestLevel& level, std::ostream* out) { *out << level.name; }
 
 inline std::string level_test_name(const testing::TestParamInfo<TestLevel>& info) {

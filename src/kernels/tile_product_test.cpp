@@ -102,16 +102,6 @@ float error_of(const std::vector<float>& got, const std::vector<float>& want) {
   return max / largest;
 }
 
-// The scalar reference, and levels that have more than it.
-std::vector<TestLevel> tile_levels() {
-  std::vector<TestLevel> levels = levels_to_test();
-  const auto lacks = [](const TestLevel& level) {
-    return level.isa != Isa::kScalar && level.isa < Isa::kAmx;
-  };
-  levels.erase(std::remove_if(levels.begin(), levels.end(), lacks), levels.end());
-  return levels;
-}
-
 class TileProduct : public testing::TestWithParam<TestLevel> {
  protected:
   const TileProducts& fast = GetParam().table.tiles;
@@ -196,7 +186,8 @@ TEST_P(TileProduct, RowsIgnoreTheirNeighbours) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, TileProduct, testing::ValuesIn(tile_levels()), level_test_name);
+INSTANTIATE_TEST_SUITE_P(Levels, TileProduct, testing::ValuesIn(matrix_unit_levels()),
+                         level_test_name);
 
 }  // namespace
 }  // namespace headgate

@@ -14,6 +14,7 @@ void fill(KernelTable& table) {
   table.tiles.multiply[kPanelIQ4XS] = tiles_iq4xs;
   table.tiles.multiply[kPanelMXFP4] = tiles_mxfp4;
   table.attention[kKvBF16] = {pack_query_bf16, attention_bf16};
+  table.delta_chunk = {prepare_delta_chunk, run_delta_chunk};
 }
 
 }  // namespace headgate::HEADGATE_AMX

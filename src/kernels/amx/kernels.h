@@ -1,4 +1,4 @@
-// The kernels of this level; contracts in kernel_table.h and tile_product.h.
+// The kernels of this level; contracts in kernel_table.h, tile_product.h and delta_chunk.h.
 #pragma once
 
 #include "kernels/amx/tile.h"
@@ -19,5 +19,8 @@ void tiles_iq4xs(const TileProductArgs& args);
 void tiles_mxfp4(const TileProductArgs& args);
 void pack_query_bf16(void* dst, const float* q, int64_t n, int64_t dims, float scale);
 void attention_bf16(const AttentionArgs& args);
+void prepare_delta_chunk(void* shared, const float* q, int64_t q_stride, const float* k,
+                         int64_t k_stride, int64_t key_dim);
+void run_delta_chunk(const DeltaArgs& args, const void* shared, void* scratch);
 
 }  // namespace headgate::HEADGATE_AMX

@@ -37,6 +37,7 @@ void fill(KernelTable& table) {
   table.attention[kKvBF16] = {pack_query_floats, attention_bf16};
   table.attention[kKvInt8] = {pack_query_int8, attention_int8};
   table.attention[kKvQ4] = {pack_query_q4, attention_q4};
+  table.delta_chunk = {prepare_delta_chunk, run_delta_chunk};
   table.tiles.pack = pack_tiles;
   table.tiles.multiply[kPanelQ4K] = tiles_q4k;
   table.tiles.multiply[kPanelQ5K] = tiles_q5k;

@@ -48,4 +48,31 @@ void gated_delta(const DeltaArgs& a) {
   }
 }
 
+// Queries and keys side by side; the chunk is its tokens, one after the other.
+void prepare_delta_chunk(void* shared, const float* q, int64_t q_stride, const float* k,
+                         int64_t k_stride, int64_t key_dim) {
+  auto* to = static_cast<float*>(shared);
+  for (int64_t t = 0; t < kDeltaChunk; ++t) {
+    for (int64_t i = 0; i < key_dim; ++i) {
+      to[t * key_dim + i] = q[t * q_stride + i];
+      to[(kDeltaChunk + t) * key_dim + i] = k[t * k_stride + i];
+    }
+  }
+}
+
+void run_delta_chunk(const DeltaArgs& args, const void* shared, void*) {
+  DeltaArgs a = args;
+  a.q = static_cast<const float*>(shared);
+  a.k = a.q + kDeltaChunk * a.key_dim;
+  a.q_stride = a.k_stride = a.key_dim;
+  for (int64_t column = 0; column < args.columns; column += kDeltaColumns) {
+    a.state = args.state + column;
+    a.v = args.v + column;
+    a.o = args.o + column;
+    const int64_t left = args.columns - column;
+    a.columns = left < kDeltaColumns ? left : kDeltaColumns;
+    gated_delta(a);
+  }
+}
+
 }  // namespace headgate::scalar

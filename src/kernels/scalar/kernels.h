@@ -44,6 +44,9 @@ void panel_dot_iq4xs(float* const* y, const ActivationBlock* const* x, int64_t t
                      const void* panels, int64_t count, int64_t blocks);
 void panel_dot_mxfp4(float* const* y, const ActivationBlock* const* x, int64_t tokens,
                      const void* panels, int64_t count, int64_t blocks);
+void prepare_delta_chunk(void* shared, const float* q, int64_t q_stride, const float* k,
+                         int64_t k_stride, int64_t key_dim);
+void run_delta_chunk(const DeltaArgs& args, const void* shared, void* scratch);
 void pack_tiles(uint16_t* to, const float* const* x, int64_t rows, int64_t cols);
 void tiles_q4k(const TileProductArgs& args);
 void tiles_q5k(const TileProductArgs& args);
