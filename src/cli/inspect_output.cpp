@@ -128,6 +128,9 @@ std::string memory_text(const InspectReport& r) {
     table.row({"recurrent state", format_bytes(static_cast<double>(r.state.delta_bytes))});
   if (r.state.conv_bytes > 0)
     table.row({"convolution state", format_bytes(static_cast<double>(r.state.conv_bytes))});
+  if (r.state.draft_bytes > 0)
+    table.row(
+        {"drafting (--draft off: none)", format_bytes(static_cast<double>(r.state.draft_bytes))});
   table.row({"total", format_bytes(static_cast<double>(r.memory_bytes()))});
   return table.text(2);
 }
@@ -233,6 +236,7 @@ json::object inspect_json(const InspectReport& r) {
                                   {"kv_bytes", r.state.kv_bytes},
                                   {"recurrent_state_bytes", r.state.delta_bytes},
                                   {"convolution_state_bytes", r.state.conv_bytes},
+                                  {"draft_bytes", r.state.draft_bytes},
                                   {"total_bytes", r.memory_bytes()}}},
           {"tokenizer", r.tokenizer ? json::value(*r.tokenizer) : json::value(nullptr)},
           {"chat_template",

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/format.h"
+#include "engine/draft_control.h"
 
 namespace headgate {
 namespace {
@@ -152,7 +153,7 @@ InspectReport inspect_checkpoint(const Checkpoint& checkpoint, const ModelOption
   report.by_class = sorted_groups(std::move(classes));
   report.context = options.context > 0 ? options.context : report.config.context_length;
   report.kv_dtype = kv_dtype(options, report.config);
-  report.state = state_size(report.config, report.kv_dtype, report.context);
+  report.state = state_size(report.config, report.kv_dtype, report.context, kMostDrafts + 1);
   describe_tokenizer(checkpoint, report);
   return report;
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/embedded_model.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -94,6 +95,10 @@ LoadedModel load_model(const ModelOptions& options) {
     fail(ErrorCode::kInvalidArgument,
          "--packed-cache: found with {}, which packs nothing, expected one of them",
          options.no_pack ? "--mmap" : "--exact");
+  }
+  if (!options.packed_cache.empty() && options.path.empty()) {
+    log_warning("--packed-cache: the embedded model is packed in memory, nothing is kept in {}",
+                options.packed_cache);
   }
   backend.threads = options.threads;
   backend.pin = options.pin;

@@ -101,14 +101,18 @@ struct ModelSize {
 };
 ModelSize model_size(const ModelConfig& config);
 
-// Bytes one sequence needs for `context` tokens; delta and convolution states are fp32.
+// Bytes one sequence needs for `context` tokens; delta and convolution states are fp32. With
+// drafts, the updates of up to `draft_rows` tokens are set aside and the MTP module keeps keys and
+// values.
 struct StateSize {
   int64_t kv_bytes_per_token = 0;
   int64_t kv_bytes = 0;  // of the whole context
   int64_t delta_bytes = 0;
   int64_t conv_bytes = 0;
-  int64_t total() const { return kv_bytes + delta_bytes + conv_bytes; }
+  int64_t draft_bytes = 0;
+  int64_t total() const { return kv_bytes + delta_bytes + conv_bytes + draft_bytes; }
 };
-StateSize state_size(const ModelConfig& config, DType kv_dtype, int64_t context);
+StateSize state_size(const ModelConfig& config, DType kv_dtype, int64_t context,
+                     int64_t draft_rows = 0);
 
 }  // namespace headgate

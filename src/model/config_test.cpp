@@ -94,6 +94,10 @@ TEST(ModelConfig, CountsThe80BModel) {
   EXPECT_EQ(state_size(c, DType::kQ4_0, 1).kv_bytes, 12 * 2 * 2 * (128 + 16));
   EXPECT_EQ(state.delta_bytes, 75'497'472);
   EXPECT_EQ(state.conv_bytes, 36 * 24'576 * 4);
+  EXPECT_EQ(state.draft_bytes, 0);
+  // Eight rows of 14,400 numbers in 36 layers, and 2 KiB a token for the MTP module's own keys.
+  EXPECT_EQ(state_size(c, DType::kBF16, 1024, 8).draft_bytes,
+            8 * 36 * 14'400 * 4 + (c.mtp_layers > 0 ? 1024 * 2048 : 0));
 }
 
 TEST(ModelConfig, MissingPartialRotaryFactorIsAQuarterForQwen3Next) {

@@ -80,7 +80,7 @@ ModelSize model_size(const ModelConfig& c) {
   return s;
 }
 
-StateSize state_size(const ModelConfig& c, DType kv_dtype, int64_t context) {
+StateSize state_size(const ModelConfig& c, DType kv_dtype, int64_t context, int64_t draft_rows) {
   const ModelSize size = model_size(c);
   StateSize s;
   const KvLayout page{kv_dtype, c.attention.kv_heads, c.attention.head_dim};
@@ -88,6 +88,11 @@ StateSize state_size(const ModelConfig& c, DType kv_dtype, int64_t context) {
   s.kv_bytes = s.kv_bytes_per_token * context;
   s.delta_bytes = size.delta_values * static_cast<int64_t>(sizeof(float));
   s.conv_bytes = size.conv_values * static_cast<int64_t>(sizeof(float));
+  if (draft_rows > 0) {
+    s.draft_bytes = draft_rows * c.recurrent_layers() * c.delta.shape.update_floats() *
+                    static_cast<int64_t>(sizeof(float));
+    if (c.mtp_layers > 0) s.draft_bytes += page.page_bytes() / page.page_tokens * context;
+  }
   return s;
 }
 
