@@ -43,7 +43,7 @@ void check_expert(const CpuExpert& e, const CpuExpert& first, size_t index) {
 }
 
 // Whether every product of tiles has a kernel of its own: the reference is there on every level.
-bool has_matrix_unit(const KernelTable& kernels) {
+bool has_tile_products(const KernelTable& kernels) {
   const TileProducts reference = kernels_for(Isa::kScalar).tiles;
   bool all = kernels.tiles.pack != reference.pack;
   for (int f = 0; f < kPanelFormats; ++f)
@@ -61,7 +61,9 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa, const KernelTable
       kernels_(kernels),
       weight_options_{options.pack, options.exact_activations},
       pool_(ThreadPoolOptions{options.threads, options.pin, nullptr}),
-      has_tiles_(has_matrix_unit(kernels)) {
+      has_chunks_(!options.exact_activations &&
+                  kernels.delta_chunk.run != kernels_for(Isa::kScalar).delta_chunk.run),
+      has_tiles_(!options.exact_activations && has_tile_products(kernels)) {
   // bf16 dot products round queries and weights; fp32 products do not.
   if (options.exact_activations)
     kernels_.attention[kKvBF16] =

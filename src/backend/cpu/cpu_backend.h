@@ -163,7 +163,8 @@ class CpuBackend final : public Backend {
     int64_t part, tile, tiles;
   };
   std::vector<LinearTask> linear_tasks_;
-  bool has_tiles_;  // a matrix unit's kernels, which passed their test
+  bool has_chunks_;  // of the delta rule, likewise
+  bool has_tiles_;   // a matrix unit's kernels, which passed their test
   std::vector<LinearPart> tile_parts_, coded_parts_;  // of a linear_group that has both
   Scratch<uint16_t> tiles_;                           // the inputs of a large step
   std::vector<Scratch<std::byte>> tile_scratch_;      // by worker

@@ -13,6 +13,7 @@ namespace headgate {
 namespace {
 
 constexpr int64_t kBlockTokens = 64;
+static_assert(kBlockTokens == kDeltaChunk);
 // Rows of wide matrices lie on pages of their own, where the hardware does not look ahead.
 constexpr int64_t kRowsAhead = 6;
 // Spans this long use a dense copy of a slice of the state: rows 512 bytes apart share too few sets
@@ -44,6 +45,7 @@ struct CpuBackend::DeltaNetOp {
   int64_t slices = 0;           // of a value head
   int64_t parts = 1;            // tasks of a key head: 1, its value heads, or their slices
   int32_t* finished = nullptr;  // parts done, by sequence and key head
+  bool chunks = false;          // whole blocks go through the chunked kernel
 
   const DeltaShape& shape() const { return p.shape; }
   int64_t repeat() const { return p.shape.value_heads / p.shape.key_heads; }
@@ -56,7 +58,15 @@ struct CpuBackend::DeltaNetOp {
   int64_t task_floats() const {
     const DeltaShape& s = p.shape;
     return 2 * window_floats() + kBlockTokens * (3 * s.key_dim + 3 * s.value_dim) +
-           (2 + 2 * repeat()) * kBlockTokens + repeat() * slices * slice_floats();
+           (2 + 2 * repeat()) * kBlockTokens + repeat() * slices * slice_floats() + chunk_floats();
+  }
+  // Memory of the chunked kernel, which needs lines of its own: it comes first.
+  int64_t shared_floats() const {
+    return chunks ? delta_chunk_shared_bytes(p.shape.key_dim) / 4 : 0;
+  }
+  int64_t chunk_floats() const {
+    if (!chunks) return 0;
+    return shared_floats() + delta_chunk_scratch_bytes(p.shape.key_dim, p.shape.value_dim) / 4;
   }
 };
 
@@ -71,12 +81,14 @@ class CpuBackend::DeltaNetTask {
         key_head_(unit % op.p.shape.key_heads),
         first_(part * op.repeat() * op.slices / op.parts),
         last_((part + 1) * op.repeat() * op.slices / op.parts),
-        dense_(span_.defer || span_.rows.rows >= kDenseTokens) {
+        chunked_(op.chunks && !span_.defer && span_.rows.rows >= kDeltaChunk),
+        dense_(span_.defer || (!chunked_ && span_.rows.rows >= kDenseTokens)) {
     const auto take = [&memory](int64_t floats) {
       float* taken = memory;
       memory += floats;
       return taken;
     };
+    chunk_ = take(op.chunk_floats());
     window_ = take(op.window_floats());
     folded_window_ = take(op.window_floats());
     q_ = take(kBlockTokens * s_.key_dim);
@@ -99,6 +111,9 @@ class CpuBackend::DeltaNetTask {
     for (int64_t at = 0; at < rows; at += kBlockTokens) {
       const int64_t row = span_.rows.row + at, count = std::min(kBlockTokens, rows - at);
       prepare(row, count);
+      if (is_chunk(count)) {
+        op_.kernels.delta_chunk.prepare(chunk_, q_, s_.key_dim, k_, s_.key_dim, s_.key_dim);
+      }
       for (int64_t r = 0; r < op_.repeat(); ++r) run_head(r, row, count);
     }
     if (dense_ && !span_.defer) copy_states(/*back=*/true);
@@ -121,6 +136,8 @@ class CpuBackend::DeltaNetTask {
     const int64_t to = std::min(last_ - r * op_.slices, op_.slices);
     return {from * op_.columns, std::min(to * op_.columns, s_.value_dim)};
   }
+  // A block's kernel depends on the span alone, never on other sequences.
+  bool is_chunk(int64_t count) const { return chunked_ && count == kDeltaChunk; }
   bool is_whole(Range c) const { return c.begin == 0 && c.end == s_.value_dim; }
   int64_t query_channel() const { return key_head_ * s_.key_dim; }
   int64_t key_channel() const { return op_.key_width() + key_head_ * s_.key_dim; }
@@ -259,7 +276,15 @@ class CpuBackend::DeltaNetTask {
     args.key_dim = dk;
     args.state_stride = dense_ ? op_.columns : dv;
     args.o_stride = whole ? dv : op_.o.stride;
-    for (int64_t column = c.begin; column < c.end; column += op_.columns) {
+    if (is_chunk(count)) {
+      args.state = state_of(r, c.begin);
+      args.v = v_ + c.begin;
+      args.o = (whole ? o_ : op_.o.row(row) + head * dv) + c.begin;
+      args.columns = c.end - c.begin;
+      op_.kernels.delta_chunk.run(args, chunk_, chunk_ + op_.shared_floats());
+    }
+    for (int64_t column = is_chunk(count) ? c.end : c.begin; column < c.end;
+         column += op_.columns) {
       args.state = dense_ ? dense_state(r, column) : state_of(r, column);
       args.v = v_ + column;
       args.o = (whole ? o_ : op_.o.row(row) + head * dv) + column;
@@ -324,7 +349,8 @@ class CpuBackend::DeltaNetTask {
   const DeltaShape& s_;
   const RecurrentSpan& span_;
   int64_t unit_, key_head_, first_, last_;
-  bool dense_;
+  bool chunked_, dense_;
+  float* chunk_;
   float *window_, *folded_window_;  // [past, 2 key_dim], then room for a head's value channels
   float *q_, *k_, *v_, *o_, *x_;    // [kBlockTokens, key_dim or value_dim]
   float *raw_b_, *raw_a_;           // [kBlockTokens]
@@ -350,6 +376,7 @@ void CpuBackend::gated_delta_net(MutView o, const DeltaNetInputs& in, const Delt
   DeltaNetOp op{o, in, p, spans, kernels_};
   op.columns = std::min(delta_slice_columns(), s.value_dim);
   op.slices = (s.value_dim + op.columns - 1) / op.columns;
+  op.chunks = has_chunks_ && fits_delta_chunk(s.key_dim, s.value_dim) && op.columns % 32 == 0;
   const int64_t units = static_cast<int64_t>(spans.size()) * s.key_heads;
   const int64_t wanted = pool_.threads() > 1 ? 4 * static_cast<int64_t>(pool_.threads()) : 1;
   if (units < wanted) op.parts = op.repeat();

@@ -141,6 +141,38 @@ TEST_P(MatrixUnit, ExpertsAreCloseToExactForAnyThreads) {
   EXPECT_NE(run(*below()), got);
 }
 
+// Whole chunks of a span through tiles, the rest token by token; heads in one task or in parts.
+TEST_P(MatrixUnit, DeltaNetsAreCloseToTheRecurrenceForAnyThreads) {
+  const DeltaShape shape = {1, 2, 64, 128, false};
+  const int64_t tokens = 2 * kDeltaChunk + 9, width = shape.value_heads * shape.value_dim;
+  const std::vector<float> qkv = random_floats(tokens * shape.conv_channels(), 1);
+  const std::vector<float> z = random_floats(tokens * width, 2);
+  const std::vector<float> b = random_floats(tokens * shape.value_heads, 3);
+  const std::vector<float> a = random_floats(tokens * shape.value_heads, 4);
+  const std::vector<float> conv = random_floats(shape.conv_channels() * 4, 5);
+  const std::vector<float> neg_exp_a = {-0.02f, -2.0f}, dt_bias = {0.1f, -0.3f};
+  const std::vector<float> norm = random_floats(shape.value_dim, 6);
+  const DeltaNetInputs in = {view_of(qkv, tokens), view_of(z, tokens), view_of(b, tokens),
+                             view_of(a, tokens)};
+  const DeltaNetParams params = {shape, conv, 4, neg_exp_a, dt_bias, norm, 1e-6f};
+  const auto run = [&](CpuBackend& on) {
+    std::vector<float> state = random_floats(width * shape.key_dim, 7);
+    std::vector<float> window = random_floats(3 * shape.conv_channels(), 8);
+    std::vector<float> o(static_cast<size_t>(tokens * width));
+    RecurrentSpan span;
+    span.rows = {0, tokens, 0};
+    span.conv = window.data();
+    span.delta = state.data();
+    on.gated_delta_net(view_of(o, tokens), in, params, {&span, 1});
+    o.insert(o.end(), state.begin(), state.end());
+    return o;
+  };
+  const std::vector<float> got = run(*backend(1)), want = run(*below());
+  EXPECT_NE(got, want);
+  EXPECT_LT(error_of(got, want), 2e-2f);
+  for (const int threads : {2, 5}) EXPECT_EQ(run(*backend(threads)), got) << threads;
+}
+
 #if defined(__x86_64__)
 INSTANTIATE_TEST_SUITE_P(Units, MatrixUnit, testing::ValuesIn(units_to_test()),
                          [](const auto& unit) { return unit.param.name; });
