@@ -5,7 +5,7 @@ import {svg} from './icons.js';
 
 const WIDTH = 480;
 const HEIGHT = 150;
-const TOP = 10;
+const TOP = 22;
 const BOTTOM = 8;
 
 // The next round number: 1, 2, 2.5 or 5 times a power of ten.
@@ -15,10 +15,11 @@ export function roundUp(value) {
   return power * [1, 2, 2.5, 5, 10].find((step) => step * power >= value * 0.999);
 }
 
-// series: [{name, kind}], kind names the colour in the style sheet. `limit`: a fixed top of the scale.
+// series: [{name, kind}], kind names the colour in the style sheet. `limit`: a fixed top of the scale;
+// `unit`: the top is a round number of these.
 export class LineChart {
-  constructor(title, series, {format, limit = null, least = 1, help = ''}) {
-    Object.assign(this, {title, series, format, limit, least});
+  constructor(title, series, {format, limit = null, least = 1, unit = 1, help = ''}) {
+    Object.assign(this, {title, series, format, limit, least, unit});
     this.values = h('div', {class: 'chart-values'});
     this.plot = svg('svg', {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', class: 'plot', role: 'img'});
     this.label = h('span', {class: 'chart-top'});
@@ -44,7 +45,7 @@ export class LineChart {
     this.span = span;
     this.now = now;
     const most = Math.max(this.least, ...rows.flatMap(({values}) => values.filter((value) => value !== null)));
-    this.top = this.limit ?? roundUp(most);
+    this.top = this.limit ?? roundUp(most / this.unit) * this.unit;
     this.label.textContent = this.format(this.top);
     this.element.querySelector('.chart-from').textContent = `${Math.round(span / 60)} minutes ago`;
     this.lines.forEach((shapes, index) => this.draw(shapes, index));

@@ -33,7 +33,7 @@ export class Composer {
     if (event.key === 'Enter' && !event.shiftKey && !phone) {
       event.preventDefault();
       if (!this.running) this.send();
-    } else if (event.key === 'ArrowUp' && !this.field.value) {
+    } else if (event.key === 'ArrowUp' && !this.field.value && !event.altKey && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       this.actions.editLast();
     }

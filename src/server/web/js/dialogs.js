@@ -19,7 +19,10 @@ function ask(title, content, buttons) {
   });
 }
 
-const closing = (text, value, kind = '') => h('button', {class: `button ${kind}`, value, formnovalidate: value === ''}, text);
+// Only what says yes submits, so that Enter in a field means yes.
+const closing = (text, value, kind = '') => h('button', {
+  type: value ? 'submit' : 'button', class: `button ${kind}`, value, onclick: value ? null : (event) => event.target.closest('dialog').close(''),
+}, text);
 
 export async function confirmDialog(title, text, yes) {
   return (await ask(title, [h('p', {}, text)], [closing('Cancel', ''), closing(yes, 'yes', 'danger solid')])) === 'yes';

@@ -7,8 +7,9 @@ export const count = (n) => plain.format(Math.round(n));
 export const compact = (n) => short.format(n).replace('K', 'k');
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
-// 0.31 s, 4.2 s, 38 s, 2 min 5 s, 3 h 12 min
+// 5.1 ms, 84 ms, 0.31 s, 4.2 s, 38 s, 2 min 5 s, 3 h 12 min
 export function duration(seconds) {
+  if (seconds < 0.1) return `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
   if (seconds < 1) return `${seconds.toFixed(2)} s`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;

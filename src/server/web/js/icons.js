@@ -48,11 +48,11 @@ export function icon(name, size = 20) {
                      'stroke-linecap': 'round', 'stroke-linejoin': 'round'}, ...strokes);
 }
 
-// The mark of Headgate: a sluice gate, half raised, and the water that passes.
+// The mark of Headgate: a gate raised between two posts, an H, and the water that passes.
 export function logo(size = 28) {
   return svg('svg', {viewBox: '0 0 32 32', width: size, height: size, 'aria-hidden': 'true', class: 'logo', fill: 'none',
                      'stroke-linecap': 'round', 'stroke-linejoin': 'round', 'stroke-width': 2.5},
-    svg('path', {d: 'M7 27V5h18v22', stroke: 'currentColor'}),
-    svg('path', {d: 'M11.5 10.500h9M11.5 15h9', stroke: 'currentColor'}),
-    svg('path', {d: 'M3 22c2.2-1.8 4.3-1.8 6.5 0s4.3 1.8 6.5 0 4.3-1.8 6.5 0 4.3 1.8 6.5 0', class: 'logo-water'}));
+    svg('path', {d: 'M7 4.5v23M25 4.5v23', stroke: 'currentColor', 'stroke-width': 3.4}),
+    svg('path', {d: 'M7 9.5h18v6.5H7z', stroke: 'currentColor', fill: 'currentColor', 'stroke-width': 2, class: 'logo-plate'}),
+    svg('path', {d: 'M11.5 24.5c1.6-2 3.3-2 4.8-.4s2.9 1.6 4.3-.2', class: 'logo-water', 'stroke-width': 2.8}));
 }

@@ -63,7 +63,7 @@ let open = false;  // the text still grows: a formula that has begun is waited f
 
 const mathBlock = {
   name: 'mathBlock', level: 'block',
-  start: (text) => text.match(/\$\$|\\\[/)?.index,
+  start: (text) => text.match(/\n {0,3}(?:\$\$|\\\[)/)?.index,
   tokenizer(text) {
     const whole = /^ {0,3}(?:\$\$([^]+?)\$\$|\\\[([^]+?)\\\])[ \t]*(?:\n|$)/.exec(text);
     if (whole) return {type: 'mathBlock', raw: whole[0], text: (whole[1] ?? whole[2]).trim()};
@@ -92,7 +92,9 @@ const PROSE = {
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
   ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false, RETURN_DOM_FRAGMENT: true,
 };
-const MATH = {USE_PROFILES: {html: true, svg: true, mathMl: true}, ADD_TAGS: ['semantics', 'annotation'], ADD_ATTR: ['encoding'],
+// DOMPurify 2 keeps the pattern of the call before where none is named.
+const MATH = {ALLOWED_URI_REGEXP: /^(?!\s*[a-z][a-z\d+.-]*:)/i, USE_PROFILES: {html: true, svg: true, mathMl: true},
+              ADD_TAGS: ['semantics', 'annotation'], ADD_ATTR: ['encoding'],
               FORBID_TAGS: ['a', 'img', 'style', 'form', 'input'], IN_PLACE: true};
 
 function setFormula(place) {
@@ -124,7 +126,7 @@ function dressCode(pre) {
   const language = pre.dataset.lang ?? '';
   pre.tabIndex = 0;
   pre.setAttribute('aria-label', language ? `Code in ${language}` : 'Code');
-  pre.setAttribute('role', 'region');
+  pre.setAttribute('role', 'group');
   code.replaceChildren(highlight(codeText(code.textContent), language));
   const copy = iconButton('copy', 'Copy code', () => copyFrom(copy, code.textContent));
   const figure = h('div', {class: 'code'}, h('div', {class: 'code-head'}, h('span', {}, language || 'text'), copy));
@@ -140,7 +142,7 @@ function dress(fragment) {
     link.rel = 'noopener noreferrer';
   }
   for (const table of fragment.querySelectorAll('table')) {
-    const frame = h('div', {class: 'table-frame', tabindex: '0', role: 'region', 'aria-label': 'Table'});
+    const frame = h('div', {class: 'table-frame', tabindex: '0', role: 'group', 'aria-label': 'Table'});
     table.replaceWith(frame);
     frame.append(table);
   }
@@ -161,7 +163,7 @@ function elementsOf(tokens) {
 function tokensOf(text, grows) {
   open = grows;
   try {
-    return marked.lexer(text);
+    return marked.lexer(`${text}\n`);  // without the line end an open fence is not yet one for marked
   } catch {
     return [{type: 'unread', raw: text}];
   } finally {

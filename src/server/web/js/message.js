@@ -165,8 +165,8 @@ export class MessageView {
     const focused = document.activeElement?.closest?.('.message-tools') === this.tools ? document.activeElement.dataset.tool : null;
     const tool = (name, image, label, run, keys) => iconButton(image, label, run, {'data-tool': name, keys});
     const copy = tool('copy', 'copy', this.mine ? 'Copy message' : 'Copy answer', () => copyFrom(copy, this.node.text), 'C');
-    const buttons = running ? [] : [copy,
-      tool('edit', 'edit', this.mine ? 'Edit and send again' : 'Edit into a new branch', () => this.actions.edit(this), 'E'),
+    const buttons = running ? [] : [this.node.text ? copy : null,
+      this.node.text ? tool('edit', 'edit', this.mine ? 'Edit and send again' : 'Edit into a new branch', () => this.actions.edit(this), 'E') : null,
       this.mine ? null : tool('redo', 'redo', 'Answer again', () => this.actions.regenerate(this.node), 'R')].filter(Boolean);
     if (siblings.length > 1 && !running) {
       const step = (by) => this.actions.choose(siblings[at + by]);
@@ -220,7 +220,7 @@ function makeCallView(index) {
     result: h('pre', {tabindex: '0', hidden: true}),
   };
   view.field = h('label', {class: 'call-field'}, h('span', {}, 'Result'), view.input);
-  view.element = h('section', {class: 'call', 'aria-label': 'Tool call'},
+  view.element = h('div', {class: 'call', role: 'group', 'aria-label': `Tool call ${index + 1}`},
     h('header', {}, icon('tool', 18), view.name, view.state), view.arguments, view.result, view.field);
   return view;
 }

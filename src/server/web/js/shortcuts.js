@@ -6,7 +6,7 @@ export const SHEET = [
   ['Anywhere', [
     [`${command} Shift O`, 'New chat'], [`${command} K`, 'Search chats'], [`${command} B`, 'Show or hide the list'],
     [`${command} ,`, 'Settings'], ['Esc', 'Stop the answer; close what is open'], [`${command} /`, 'This sheet'],
-    ['Alt ↑ Alt ↓', 'Go through messages'],
+    ['Alt ↑ ↓', 'Go through messages'],
   ]],
   ['While writing', [['Enter', 'Send'], ['Shift Enter', 'New line'], ['↑', 'Edit the last message, when the field is empty']]],
   ['On a message', [

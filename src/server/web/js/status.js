@@ -18,10 +18,10 @@ let timer = 0;
 
 const charts = [
   [new LineChart('Tokens written', [{name: '', kind: 'one'}], {format: perSecond, least: 10, help: 'Tokens decoded per second, all requests together'}), ['written']],
-  [new LineChart('Prompt tokens', [{name: 'computed', kind: 'one'}, {name: 'cached', kind: 'two'}], {format: perSecond, least: 100}), ['read', 'cached']],
+  [new LineChart('Prompt tokens', [{name: 'new', kind: 'one'}, {name: 'cached', kind: 'two'}], {format: perSecond, least: 100}), ['read', 'cached']],
   [new LineChart('Requests', [{name: 'running', kind: 'one'}, {name: 'waiting', kind: 'two'}], {format: count, least: 4}), ['running', 'waiting']],
-  [new LineChart('Memory', [{name: 'KV', kind: 'one'}, {name: 'states', kind: 'two'}], {format: bytes, least: 1 << 20, help: 'Keys and values of attention, and states of delta nets'}), ['kv', 'states']],
-  [new LineChart('Prompt tokens found in the cache', [{name: '', kind: 'one'}], {format: percent, limit: 1}), ['hits']],
+  [new LineChart('Memory', [{name: 'KV', kind: 'one'}, {name: 'states', kind: 'two'}], {format: bytes, least: 1 << 20, unit: 1 << 20, help: 'Keys and values of attention, and states of delta nets'}), ['kv', 'states']],
+  [new LineChart('Cache hits', [{name: '', kind: 'one'}], {format: percent, limit: 1, help: 'Prompt tokens that were kept from earlier work'}), ['hits']],
   [new LineChart('Drafts kept', [{name: '', kind: 'one'}], {format: percent, limit: 1, help: 'Drafted tokens that were verified as right'}), ['kept']],
 ];
 
