@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include "engine/scheduler.h"
 
@@ -109,6 +110,12 @@ class Engine::Impl {
     return out;
   }
 
+  void forget_prefixes() {
+    const std::lock_guard lock(mutex_);
+    forget_ = true;
+    wake_.notify_all();
+  }
+
   void stop_accepting() {
     const std::lock_guard lock(mutex_);
     draining_ = true;
@@ -117,7 +124,7 @@ class Engine::Impl {
   bool drain(EngineClock::time_point deadline) {
     std::unique_lock lock(mutex_);
     draining_ = true;
-    const auto empty = [this] { return idle_ && inbox_.empty(); };
+    const auto empty = [this] { return idle_ && inbox_.empty() && !forget_; };
     if (drained_.wait_until(lock, deadline, empty)) return true;
     for (const auto& [id, weak] : tickets_) {
       if (const std::shared_ptr<Ticket> ticket = weak.lock()) ticket->cancelled = true;
@@ -143,11 +150,12 @@ class Engine::Impl {
   void run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
+      if (std::exchange(forget_, false)) scheduler_.forget_prefixes();
       idle_ = scheduler_.idle() && inbox_.empty();
       if (idle_) {
         publish();
         drained_.notify_all();
-        wake_.wait(lock, [this] { return stopping_ || !inbox_.empty(); });
+        wake_.wait(lock, [this] { return stopping_ || forget_ || !inbox_.empty(); });
         continue;
       }
       for (const std::shared_ptr<Ticket>& ticket : inbox_) scheduler_.add(ticket);
@@ -193,7 +201,7 @@ class Engine::Impl {
   size_t live_tickets_ = 0;
   RequestId next_id_ = 1;
   int64_t waiting_requests_ = 0, waiting_tokens_ = 0, shed_ = 0;
-  bool draining_ = false, stopping_ = false, idle_ = true, computing_ = false;
+  bool draining_ = false, stopping_ = false, idle_ = true, computing_ = false, forget_ = false;
   EngineClock::time_point step_begun_;
   EngineStats stats_;
   double prompt_tokens_per_second_ = 0;
@@ -212,6 +220,7 @@ RequestId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
   return impl_->submit(std::move(request), std::move(sink));
 }
 
+void Engine::forget_prefixes() { impl_->forget_prefixes(); }
 void Engine::cancel(RequestId id) { impl_->cancel(id); }
 EngineStats Engine::stats() const { return impl_->stats(); }
 int64_t Engine::context() const { return impl_->context(); }

@@ -114,6 +114,9 @@ class Engine {
   // only cancelled requests is broken off between layers. Unknown or finished ids are ignored.
   void cancel(RequestId id);
 
+  // Drops all cached prefixes before the next step.
+  void forget_prefixes();
+
   EngineStats stats() const;
   int64_t context() const;  // the most tokens of prompt and output that a request can have
   const Model& model() const;

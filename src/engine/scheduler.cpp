@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/log.h"
+#include "engine/checkpoints.h"
 #include "model/prefill_chunk.h"
 
 namespace headgate {
@@ -72,6 +72,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
       text_tokens_(text_tokens),
       options_(checked(options)),
       pool_(shape_of(*model_, options), budget_of(*model_, options)),
+      prefixes_(pool_.shape()),
       context_(context_of(*model_, options, pool_)),
       score_rows_(std::max<int64_t>(
           8, kScoreBytes / (4 * std::max<int64_t>(model_->config().vocabulary, 1)))),
@@ -83,6 +84,8 @@ void Scheduler::add(const std::shared_ptr<Ticket>& ticket) {
   shares_.add(*ticket);
   auto sequence = std::make_unique<Sequence>(ticket, 0, text_tokens_);
   sequence->forks = ticket->request.choices - 1;
+  sequence->checkpoints = choose_checkpoints(sequence->prompt_tokens, ticket->request.checkpoints,
+                                             options_.checkpoint_every);
   ++totals_.requests;
   waiting_.push_back(std::move(sequence));
 }
@@ -107,21 +110,6 @@ void Scheduler::sweep() {
   std::erase_if(waiting_, ended);
 }
 
-int64_t Scheduler::committed_bytes(const Sequence& sequence) const {
-  const StateShape& shape = pool_.shape();
-  // One page ahead, so that a sequence is not preempted as soon as it has begun.
-  const int64_t pages = (sequence.size() + kPageTokens - 1) / kPageTokens + 1;
-  return shape.recurrent_bytes() + pages * shape.page_bytes();
-}
-
-bool Scheduler::fits(const Sequence& sequence) const {
-  if (running_.empty()) return true;
-  if (static_cast<int64_t>(running_.size()) >= options_.max_running) return false;
-  int64_t committed = committed_bytes(sequence);
-  for (const Owned& other : running_) committed += committed_bytes(*other);
-  return committed <= pool_.budget_bytes();
-}
-
 void Scheduler::admit() {
   while (!waiting_.empty()) {
     const auto next =
@@ -140,64 +128,16 @@ void Scheduler::admit() {
   }
 }
 
-bool Scheduler::displace_for(const Sequence& sequence) {
-  Sequence* victim = lowest_ranked();
-  if (victim == nullptr || victim->request().priority >= sequence.request().priority) return false;
-  preempt(*victim);
-  return true;
-}
-
-bool Scheduler::start(Owned& sequence) {
-  std::optional<SequenceState> state = pool_.create();
-  if (!state) return false;
-  sequence->state.emplace(std::move(*state));
-  Sequence& started = *sequence;
-  running_.push_back(std::move(sequence));
-  mark_started(started);
-  sweep();
-  return true;
-}
-
-Sequence* Scheduler::lowest_ranked() {
-  Sequence* lowest = nullptr;
-  for (const Owned& sequence : running_) {
-    if (!sequence->ended && (lowest == nullptr || lowest->outranks(*sequence)))
-      lowest = sequence.get();
-  }
-  return lowest;
-}
-
-void Scheduler::preempt(Sequence& victim) {
-  const auto at = std::find_if(running_.begin(), running_.end(),
-                               [&](const Owned& sequence) { return sequence.get() == &victim; });
-  HEADGATE_CHECK(at != running_.end() && victim.rows == 0);
-  log_debug("engine: request {} gives up the state of {} tokens", victim.ticket->id,
-            victim.position());
-  victim.state.reset();
-  ++victim.result.preemptions;
-  ++totals_.preemptions;
-  waiting_.push_back(std::move(*at));
-  running_.erase(at);
-}
-
-bool Scheduler::reserve(Sequence& sequence, int64_t rows) {
-  while (!sequence.state->reserve(rows)) {
-    Sequence* victim = lowest_ranked();
-    if (victim->rows > 0) return false;  // computed in this step: next time
-    if (running_.size() == 1) {
-      fail_sequence(sequence, ErrorCode::kResourceExhausted,
-                    fmt::format("key-value cache: no room for {} more tokens after {}", rows,
-                                sequence.position()));
-      return false;
-    }
-    preempt(*victim);
-    if (victim == &sequence) return false;
-  }
-  return true;
-}
-
 int64_t Scheduler::give_rows(Sequence& sequence, int64_t most) {
+  if (!sequence.begun) attach_prefix(sequence);
+  if (sequence.ended) return 0;
   int64_t rows = std::min(sequence.missing(), most);
+  for (const int64_t checkpoint : sequence.checkpoints) {
+    if (checkpoint > sequence.position()) {
+      rows = std::min(rows, checkpoint - sequence.position());
+      break;
+    }
+  }
   if (sequence.request().prompt_logprobs >= 0 && sequence.position() < sequence.prompt_tokens)
     rows = std::min(rows, score_rows_);
   // Tokens of its own that it forgot are fed apart from the prompt: they get no scores.
@@ -261,6 +201,9 @@ void Scheduler::describe(EngineStats& stats) const {
   for (const Owned& sequence : waiting_) stats.waiting_tokens += sequence->prompt_tokens;
   stats.state_bytes = pool_.used_bytes();
   stats.state_budget_bytes = pool_.budget_bytes();
+  stats.cached_prefixes = prefixes_.entries();
+  stats.cached_prefix_bytes = prefixes_.bytes();
+  stats.evicted_prefixes = prefixes_.evicted();
 }
 
 Scheduler::Left Scheduler::take_left() { return std::exchange(left_, Left{}); }

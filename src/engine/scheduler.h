@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "cache/prefix_cache.h"
 #include "engine/engine.h"
 #include "engine/fair_shares.h"
 #include "engine/prefill_budget.h"
@@ -27,6 +28,7 @@ class Scheduler {
   void step();
   // Ends everything that is here.
   void end_all(FinishReason reason);
+  void forget_prefixes() { prefixes_.clear(); }
 
   // Fills in what it knows.
   void describe(EngineStats& stats) const;
@@ -46,6 +48,12 @@ class Scheduler {
   bool start(Owned& sequence);
   int64_t committed_bytes(const Sequence& sequence) const;
   bool displace_for(const Sequence& sequence);
+  // Starts from the longest cached prefix; called before the first rows are computed.
+  void attach_prefix(Sequence& sequence);
+  // Keeps the state where the request or the ladder wants one.
+  void checkpoint(Sequence& sequence);
+  // Leaves the state to the cache, if it is worth keeping, or drops it.
+  void retire_state(Sequence& sequence);
   Sequence* lowest_ranked();
   void preempt(Sequence& victim);
   // Room for `rows` more tokens, at the cost of lower ranked sequences when there must be. False:
@@ -78,6 +86,7 @@ class Scheduler {
   int64_t text_tokens_;
   EngineOptions options_;
   StatePool pool_;
+  PrefixCache prefixes_;  // after the pool its states lie in
   int64_t context_;
   int64_t score_rows_;  // of one step, so that their logits stay small
   PrefillBudget budget_;

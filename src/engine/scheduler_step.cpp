@@ -97,6 +97,7 @@ void Scheduler::deliver(Sequence& sequence) {
   if (!sequence.prompt_done) {
     if (sequence.request().prompt_logprobs >= 0) score(sequence, logits);
     if (sequence.request().pooling != Pooling::kNone) pool_hidden(sequence);
+    checkpoint(sequence);
     sequence.ticket->sink->progress(position, sequence.prompt_tokens);
     if (position < sequence.prompt_tokens) return;
     return finish_prompt(sequence, logits);
@@ -155,11 +156,14 @@ void Scheduler::fork(Sequence& sequence, View logits) {
     fork.result.queue_seconds = sequence.result.queue_seconds;
     const auto running = static_cast<int64_t>(running_.size() + born_.size());
     std::optional<SequenceState> state;
-    if (running < options_.max_running) state = sequence.state->fork();
+    if (running < options_.max_running) {
+      state = sequence.state->fork();
+      while (!state && prefixes_.evict_one()) state = sequence.state->fork();
+    }
     born_.push_back(std::move(other));
     if (!state) continue;  // it waits, and reads the prompt again
     fork.state.emplace(std::move(*state));
-    fork.prompt_done = true;
+    fork.begun = fork.prompt_done = true;
     fork.first_token = sequence.first_token;
     if (fork.request().max_tokens == 0) {
       finish(fork, FinishReason::kLength);
@@ -225,6 +229,7 @@ void Scheduler::leave_queue(Ticket& ticket) {
 void Scheduler::finish(Sequence& sequence, FinishReason reason) {
   HEADGATE_CHECK(!sequence.ended);
   sequence.ended = true;
+  if (reason != FinishReason::kFailed) retire_state(sequence);
   sequence.state.reset();
   const auto now = EngineClock::now();
   RequestResult& result = sequence.result;

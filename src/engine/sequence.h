@@ -35,6 +35,8 @@ struct Sequence {
 
   RequestResult result;
   EngineClock::time_point first_step, first_token;
+  std::vector<int64_t> checkpoints;  // ascending
+  bool begun = false;                // with this state: a cached prefix has been looked for
   bool prompt_done = false;
   std::vector<double> pooled;  // sum over rows, with Pooling::kMean
   bool ended = false;          // finished() has been called

@@ -5,9 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <future>
 #include <memory>
-#include <mutex>
 
 #include "base/random.h"
 #include "engine/session.h"
@@ -39,7 +40,6 @@ class Listener : public RequestSink {
   bool tokens(int32_t choice, std::span<const SampledToken> tokens) override {
     std::vector<int32_t>& answer = answers[static_cast<size_t>(choice)];
     for (const SampledToken& token : tokens) answer.push_back(token.token);
-    if (on_tokens) on_tokens();
     return stop_after < 0 || static_cast<int64_t>(answer.size()) < stop_after;
   }
   void finished(int32_t choice, const RequestResult& result) override {
@@ -56,7 +56,6 @@ class Listener : public RequestSink {
   std::vector<SampledToken> scores;
   std::vector<std::vector<int32_t>> answers;
   std::vector<RequestResult> results;
-  std::function<void()> on_tokens;
 
  private:
   int32_t open_;
@@ -166,18 +165,22 @@ TEST_P(EngineTest, ShortMemoryPreemptsAndChangesNoText) {
   // Three begin with the memory they need, and each grows into a page more.
   EngineOptions options;
   options.context = 1024;
-  options.state_budget_bytes = 3 * shape.recurrent_bytes() + 7 * shape.page_bytes();
+  options.state_budget_bytes = 3 * shape.recurrent_bytes() + 6 * shape.page_bytes();
+  std::atomic<bool> go{false};
+  options.before_step = [&] { go.wait(false); };
   auto engine = make(options);
   std::vector<Request> requests;
   std::vector<std::shared_ptr<Listener>> listeners;
-  for (uint64_t seed = 1; seed <= 5; ++seed) {
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
     Request request = any_request(seed);
     request.prompt = random_tokens(230 + static_cast<int64_t>(seed), seed);
-    request.max_tokens = 290;
+    request.max_tokens = 350;
     requests.push_back(request);
     listeners.push_back(std::make_shared<Listener>());
     engine->submit(request, listeners.back());
   }
+  go = true;
+  go.notify_all();
   for (const auto& listener : listeners) listener->wait();
   EXPECT_GT(engine->stats().preemptions, 0);
   engine.reset();  // one user of the model at a time
@@ -185,25 +188,314 @@ TEST_P(EngineTest, ShortMemoryPreemptsAndChangesNoText) {
     EXPECT_EQ(listeners[i]->answer(), alone(requests[i])) << i;
 }
 
+void wait_until_empty(Engine& engine) {
+  EXPECT_TRUE(engine.drain(std::chrono::steady_clock::now() + std::chrono::seconds(60)));
+  const EngineStats stats = engine.stats();
+  EXPECT_EQ(stats.running, 0);
+  EXPECT_EQ(stats.waiting, 0);
+  EXPECT_EQ(stats.waiting_tokens, 0);
+}
+
 TEST_P(EngineTest, CancelledRequestsLeaveNothing) {
-  const auto engine = make({.context = 512, .state_budget_bytes = int64_t{8} << 20});
+  const uint64_t requests = GetParam() == std::string("q3n_spec") ? 10000 : 300;
+  EngineOptions options;
+  options.context = 512;
+  options.state_budget_bytes = int64_t{8} << 20;
+  options.max_waiting_requests = 20000;
+  options.prefix_cache = requests < 10000;
+  const auto engine = make(options);
   std::vector<std::shared_ptr<Listener>> listeners;
   std::vector<RequestId> ids;
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= requests; ++seed) {
     Request request = any_request(seed, 60, 200);
     request.choices = static_cast<int32_t>(1 + seed % 3);
     listeners.push_back(std::make_shared<Listener>(request.choices));
     ids.push_back(engine->submit(request, listeners.back()));
-    if (seed % 4 != 0) engine->cancel(ids[random_bits(1, 2, seed) % ids.size()]);
+    for (uint64_t i = 0; i < 3 && seed > 40; ++i)
+      engine->cancel(ids[random_bits(i, 2, seed) % (ids.size() - 20)]);
   }
   for (const RequestId id : ids) engine->cancel(id);
   for (const auto& listener : listeners) listener->wait();
-  engine->drain(std::chrono::steady_clock::now() + std::chrono::seconds(60));
-  const EngineStats stats = engine->stats();
-  EXPECT_EQ(stats.running, 0);
-  EXPECT_EQ(stats.waiting, 0);
-  EXPECT_EQ(stats.waiting_tokens, 0);
-  EXPECT_EQ(stats.state_bytes, 0);
+  engine->forget_prefixes();
+  wait_until_empty(*engine);
+  EXPECT_EQ(engine->stats().state_bytes, 0);
+}
+
+// What a choice said, with the bits of its log-probabilities.
+struct Said {
+  std::vector<int32_t> tokens;
+  std::vector<float> logprobs;
+  bool operator==(const Said&) const = default;
+};
+
+class Recorder : public Listener {
+ public:
+  bool tokens(int32_t choice, std::span<const SampledToken> tokens) override {
+    for (const SampledToken& token : tokens) {
+      said.tokens.push_back(token.token);
+      said.logprobs.push_back(token.logprob);
+      for (const TokenLogprob& other : token.top_logprobs) said.logprobs.push_back(other.logprob);
+    }
+    return Listener::tokens(choice, tokens);
+  }
+  Said said;
+};
+
+// Conversations that grow, are edited, cut, forked, answered again and broken off, several at a
+// time, in memory that is too small for all of them: warm answers are the cold ones, bit for bit.
+TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
+  const std::unique_ptr<Backend> other_backend = open_backend({.threads = 1});
+  const std::shared_ptr<const Model> other_model = Model::load(*checkpoint_, *other_backend);
+  const StateShape shape = model_->state_shape(DType::kF32);
+  EngineOptions options;
+  options.context = 1024;
+  options.checkpoint_every = 64;
+  options.state_budget_bytes = 9 * shape.recurrent_bytes() + 16 * shape.page_bytes();
+  const auto warm = make(options);
+  options.prefix_cache = false;
+  Engine cold(other_model, text_tokens(), options);
+
+  std::vector<std::vector<int32_t>> conversations(5);
+  uint64_t index = 0;
+  const auto draw = [&](int64_t below) {
+    return static_cast<int64_t>(random_bits(3, 5, index++) % static_cast<uint64_t>(below));
+  };
+  int64_t cached = 0;
+  for (int round = 0; round < 24; ++round) {
+    std::vector<std::pair<size_t, std::shared_ptr<Recorder>>> heard;
+    for (int i = 0; i < 3; ++i) {
+      const auto which = static_cast<size_t>(draw(5));
+      std::vector<int32_t>& text = conversations[which];
+      const int64_t action = draw(8), size = static_cast<int64_t>(text.size());
+      if (action == 0 && size > 0) text[static_cast<size_t>(draw(size))] ^= 1;
+      if (action == 1 && size > 0) text.resize(static_cast<size_t>(draw(size)));
+      if (action == 2) text = conversations[static_cast<size_t>(draw(5))];
+      if (action != 3 || text.empty()) {  // 3: the same again
+        const std::vector<int32_t> more = random_tokens(1 + draw(70), index);
+        text.insert(text.end(), more.begin(), more.end());
+      }
+      if (text.size() > 700) text.erase(text.begin() + 20, text.end() - 100);
+      Request request = any_request(index);
+      request.prompt = text;
+      request.sampling.top_logprobs = 8;
+      request.checkpoints = {10, size, size / 2};
+      request.cache_salt = which == 4 ? "other" : "";
+      const auto listener = std::make_shared<Recorder>();
+      const auto reference = std::make_shared<Recorder>();
+      cold.submit(request, reference);
+      const RequestId id = warm->submit(request, listener);
+      if (action == 4) warm->cancel(id);
+      listener->wait();
+      reference->wait();
+      cached += listener->result().cached_tokens;
+      if (listener->result().reason == FinishReason::kCancelled) continue;
+      ASSERT_EQ(listener->said, reference->said) << "round " << round;
+      heard.emplace_back(which, listener);
+    }
+    for (const auto& [which, listener] : heard) {
+      std::vector<int32_t>& text = conversations[which];
+      text.insert(text.end(), listener->said.tokens.begin(), listener->said.tokens.end());
+    }
+  }
+  EXPECT_GT(cached, 1000);
+  warm->forget_prefixes();
+  wait_until_empty(*warm);
+  EXPECT_EQ(warm->stats().state_bytes, 0);
+}
+
+TEST_P(EngineTest, TheNextTurnComputesItsOwnTokensOnly) {
+  const auto engine = make();
+  const auto ask = [&](const std::vector<int32_t>& prompt, const std::string& salt) {
+    Request request;
+    request.prompt = prompt;
+    request.sampling.temperature = 0;
+    request.max_tokens = 12;
+    request.cache_salt = salt;
+    auto listener = std::make_shared<Listener>();
+    engine->submit(request, listener);
+    listener->wait();
+    EXPECT_EQ(listener->start.cached_tokens, listener->result().cached_tokens);
+    return listener;
+  };
+  std::vector<int32_t> text = random_tokens(100, 1);
+  const auto first = ask(text, "");
+  EXPECT_EQ(first->result().cached_tokens, 0);
+  EXPECT_EQ(first->result().miss_position, 0);
+  const auto again = ask(text, "");
+  EXPECT_GE(again->result().cached_tokens, 92);
+  EXPECT_EQ(again->result().miss_position, 100);
+  EXPECT_EQ(again->answer(), first->answer());
+  text.insert(text.end(), first->answer().begin(), first->answer().end());
+  const std::vector<int32_t> question = random_tokens(20, 2);
+  text.insert(text.end(), question.begin(), question.end());
+  EXPECT_EQ(ask(text, "")->result().cached_tokens, 100 + 11);
+  EXPECT_EQ(ask(text, "somebody else")->result().cached_tokens, 0);
+}
+
+TEST_P(EngineTest, PromptsAreScoredAsASessionScoresThem) {
+  Request request;
+  request.prompt = random_tokens(300, 9);
+  request.max_tokens = 0;
+  request.prompt_logprobs = 3;
+  const auto listener = std::make_shared<Listener>();
+  {
+    const auto engine = make();
+    engine->submit(request, listener);
+    listener->wait();
+    EXPECT_EQ(listener->result().reason, FinishReason::kLength);
+  }
+  ASSERT_EQ(listener->scores.size(), 299u);
+  Session session(model_, text_tokens(), {.context = 512});
+  session.score(request.prompt, 300, [&](int64_t, View logits) {
+    for (int64_t t = 1; t < 300; ++t) {
+      double sum = 0;
+      for (int64_t id = 0; id < text_tokens(); ++id)
+        sum += std::exp(static_cast<double>(logits.row(t - 1)[id]));
+      const int32_t token = request.prompt[static_cast<size_t>(t)];
+      const SampledToken& score = listener->scores[static_cast<size_t>(t - 1)];
+      EXPECT_EQ(score.token, token);
+      EXPECT_NEAR(score.logprob, logits.row(t - 1)[token] - std::log(sum), 1e-4);
+      ASSERT_EQ(score.top_logprobs.size(), 3u);
+      EXPECT_GE(score.top_logprobs[0].logprob, score.logprob);
+    }
+  });
+}
+
+TEST_P(EngineTest, EmbeddingsArePooledHiddenStates) {
+  StatePool pool(model_->state_shape(DType::kF32), int64_t{1} << 24);
+  SequenceState state = std::move(*pool.create());
+  const std::vector<int32_t> prompt = random_tokens(40, 3);
+  ASSERT_TRUE(state.reserve(40));
+  StepResult result;
+  result.keep_hidden = true;
+  const BatchItem item{&state, prompt, LogitRows::kNone};
+  model_->forward({&item, 1}, result);
+  const auto size = static_cast<size_t>(result.hidden_size);
+  EngineOptions options;
+  options.context = 512;
+  options.prefill_chunk = 16;
+  const auto engine = make(options);
+  for (const Pooling pooling : {Pooling::kLast, Pooling::kMean}) {
+    Request request;
+    request.prompt = prompt;
+    request.max_tokens = 0;
+    request.pooling = pooling;
+    const auto listener = std::make_shared<Listener>();
+    engine->submit(request, listener);
+    listener->wait();
+    const std::vector<float>& got = listener->result().embedding;
+    ASSERT_EQ(got.size(), size);
+    for (size_t i = 0; i < size; ++i) {
+      double mean = 0;
+      for (size_t t = 0; t < 40; ++t) mean += static_cast<double>(result.hidden[t * size + i]) / 40;
+      const double want =
+          pooling == Pooling::kMean ? mean : static_cast<double>(result.hidden[39 * size + i]);
+      EXPECT_NEAR(got[i], want, 1e-5 + 1e-5 * std::abs(want));
+    }
+  }
+}
+
+TEST_P(EngineTest, AnErrorInAStepEndsItsRequestsOnly) {
+  std::atomic<int> bad_steps{0};
+  EngineOptions options;
+  options.context = 512;
+  options.before_step = [&] {
+    if (bad_steps.load() > 0 && --bad_steps == 0) fail(ErrorCode::kIo, "device: lost");
+  };
+  const auto engine = make(options);
+  const auto failing = std::make_shared<Listener>(), fine = std::make_shared<Listener>();
+  bad_steps = 3;
+  engine->submit(any_request(3, 10, 200), failing);
+  failing->wait();
+  if (failing->result().reason == FinishReason::kFailed) {
+    EXPECT_EQ(failing->result().error, ErrorCode::kIo);
+    EXPECT_EQ(failing->result().message, "device: lost");
+  }
+  engine->submit(any_request(3, 10, 20), fine);
+  fine->wait();
+  EXPECT_EQ(fine->result().reason, FinishReason::kLength);
+  engine->forget_prefixes();
+  wait_until_empty(*engine);
+  EXPECT_EQ(engine->stats().state_bytes, 0);
+}
+
+TEST_P(EngineTest, EndsAreSaid) {
+  const auto engine = make();
+  const auto run = [&](const Request& request, int64_t stop_after = -1) {
+    auto listener = std::make_shared<Listener>();
+    listener->stop_after = stop_after;
+    engine->submit(request, listener);
+    listener->wait();
+    return listener;
+  };
+  Request request = any_request(3);
+  request.prompt = random_tokens(500, 1);
+  request.max_tokens = -1;
+  const auto full = run(request);
+  EXPECT_EQ(full->result().reason, FinishReason::kContext);
+  ASSERT_EQ(full->answer().size(), 12u);
+  request.max_tokens = 3;
+  EXPECT_EQ(run(request)->result().reason, FinishReason::kLength);
+  request.stop_tokens = {full->answer()[2]};
+  const auto stopped = run(request);
+  EXPECT_EQ(stopped->result().reason, FinishReason::kStop);
+  EXPECT_EQ(stopped->result().stop_token, full->answer()[2]);
+  request.stop_tokens.clear();
+  request.max_tokens = 9;
+  EXPECT_EQ(run(request, 4)->answer().size(), 4u);
+  request.deadline = std::chrono::steady_clock::now();
+  EXPECT_EQ(run(request)->result().reason, FinishReason::kDeadline);
+}
+
+TEST_P(EngineTest, WhatCannotBeDoneIsRefusedAtOnce) {
+  EngineOptions options;
+  options.context = 512;
+  options.max_waiting_requests = 4;
+  options.max_running = 1;
+  const auto engine = make(options);
+  const auto listener = std::make_shared<Listener>();
+  const auto refused = [&](const Request& request) {
+    try {
+      engine->submit(request, listener);
+    } catch (const Error& e) {
+      return e.code() == ErrorCode::kInvalidArgument;
+    }
+    return false;
+  };
+  Request request;
+  EXPECT_TRUE(refused(request));
+  request.prompt = random_tokens(512, 1);
+  EXPECT_TRUE(refused(request));
+  request.prompt = {1, 2, -1};
+  EXPECT_TRUE(refused(request));
+  request.prompt = {1, 2, 3};
+  request.pooling = Pooling::kMean;
+  EXPECT_TRUE(refused(request));
+  request.pooling = Pooling::kNone;
+  request.sampling.top_p = 2;
+  EXPECT_TRUE(refused(request));
+
+  // A queue that is full says when to come back.
+  Request slow = any_request(3);
+  slow.max_tokens = 400;
+  std::vector<std::shared_ptr<Listener>> listeners;
+  bool shed = false;
+  for (int i = 0; i < 50 && !shed; ++i) {
+    auto next = std::make_shared<Listener>();
+    try {
+      engine->submit(slow, next);
+      listeners.push_back(next);
+    } catch (const Overloaded& e) {
+      shed = true;
+      EXPECT_GE(e.retry_after_seconds(), 1);
+      EXPECT_FALSE(e.draining());
+    }
+  }
+  EXPECT_TRUE(shed);
+  EXPECT_FALSE(engine->drain(std::chrono::steady_clock::now()));
+  for (const auto& one : listeners) one->wait();
+  EXPECT_EQ(listeners.back()->result().reason, FinishReason::kCancelled);
+  EXPECT_THROW(engine->submit(slow, listener), Overloaded);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EngineTest,
