@@ -10,7 +10,9 @@ boost_packages() {
   if [ "$version" = 12 ]; then echo libboost1.81-dev libboost-json1.81-dev; else echo libboost-dev libboost-json-dev; fi
 }
 
-BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev prometheus-cpp-dev"
+# What the web page shows Markdown and formulas with; the build copies it into the binary.
+WEB_PACKAGES="libjs-marked node-dompurify libjs-katex fonts-katex"
+BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev prometheus-cpp-dev $WEB_PACKAGES"
 TEST_PACKAGES="libgtest-dev libbenchmark-dev binutils git python3 python3-venv"
 CLANG_PACKAGES="clang libclang-rt-dev llvm"
 CI_PACKAGES="ccache clang-format $CLANG_PACKAGES"

@@ -62,6 +62,13 @@ class Chat(BrowserTest):
                 self.assertEqual(same[0], same[1])
                 self.assertTrue(same[2], text[:80])
 
+    def test_reading_of_a_long_prompt_is_shown(self):
+        with self.page() as page:
+            self.send(page, "read on", wait=False)
+            page.wait_for_selector("text=Reading the prompt: 50 % of 32,000 tokens, 8,000 from the cache")
+            self.settled(page)
+            self.assertFalse(page.locator(".reading").is_visible())
+
     def test_stop_keeps_what_came(self):
         with self.page() as page:
             self.send(page, "slow please", wait=False)

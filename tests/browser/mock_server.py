@@ -153,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
             running = State.requests["running"]
             return {"version": "0.1.0", "state": "ready", "uptime_s": time.time() - State.started, "model": {"id": "headgate-nano", "context": 4096},
                     "requests": dict(State.requests), "tokens": dict(State.tokens),
-                    "memory": {"kv_bytes": (6 + 11 * running) << 20, "kv_budget_bytes": 512 << 20, "state_bytes": (2 + 4 * running) << 20, "state_budget_bytes": 128 << 20},
+                    "memory": {"state_bytes": (18 + 14 * running) << 20, "state_budget_bytes": 512 << 20, "cached_prefix_bytes": 12 << 20},
                     "latency": {"ttft_ms": {"p50": 84, "p99": 310}, "gap_ms": {"p50": 5.1, "p99": 12.4}},
                     "active": [{"id": f"req-{i + 1:04x}", "state": "decoding", "age_s": 1.5 + i, "prompt_tokens": 812, "cached_tokens": 640, "generated_tokens": 44 * (i + 1)}
                                for i in range(running)]}
@@ -206,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        self.chunk(": keep-alive\n\n")
+        self.chunk(": keep-alive\n\n")  # clients must skip comments
         prompt = sum(len(json.dumps(message)) for message in body["messages"]) // 4 + 12
         before = State.tokens["generated"]
         time.sleep(0.05)
@@ -236,6 +236,11 @@ class Handler(BaseHTTPRequestHandler):
         if text.startswith("long"):
             words = int(text.split()[1])
             self.say("content", long_text(words), 0.005, 5)
+        elif text.startswith("read"):
+            for done in range(0, 33, 8):
+                self.event(prompt_progress={"total": 32000, "cache": 8000, "processed": done * 1000, "time_ms": 1})
+                time.sleep(0.25)
+            self.say("content", SHORT, 0.01)
         elif text.startswith("slow"):
             self.say("content", "One word after the other, without any haste. " * 40, 0.05)
         elif text.startswith("echo "):

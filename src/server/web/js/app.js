@@ -95,6 +95,9 @@ function focusMessage(node) {
   if (element && !element.contains(document.activeElement)) element.focus({preventScroll: true});
 }
 
+// On a phone the focus would bring up the keyboard, over half of the page.
+const focusField = () => { if (!matchMedia('(pointer: coarse)').matches) composer.field.focus(); };
+
 function newChat(focus = true) {
   current = tree.newConversation(settings.system);
   if (location.hash) window.history.pushState(null, '', location.pathname + location.search);
@@ -102,7 +105,7 @@ function newChat(focus = true) {
   history.mark(current.id, runningIds());
   closeListOnPhone();
   if (panel.panel.open) panel.draw();
-  if (focus) composer.field.focus();
+  if (focus) focusField();
 }
 
 async function openChat(id) {
@@ -133,7 +136,7 @@ function edit(view) {
     transcript.following = true;
     if (role === 'user') answer(node.id);
     else { keep(current); show(); focusMessage(node); }
-    composer.field.focus();
+    if (role === 'user') focusField();
   });
 }
 
@@ -168,7 +171,7 @@ async function answer(parent) {
 }
 
 async function finished(conversation, node) {
-  if (node.error?.status === 401 || node.error?.status === 403) apiKey.set('');
+  if (node.error?.status === 401) apiKey.set('');
   if (conversation === current) show();
   announce(node.error ? explain(node.error).title : node.finish === 'stopped' ? 'Stopped' : 'The answer is complete');
   if (await store.loadConversation(conversation.id)) await keep(conversation);  // unless it was deleted meanwhile
@@ -194,7 +197,9 @@ async function loadModels() {
     select.disabled = !models.length;
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
-      if (await keyDialog('This server answers only those who have a key. It stays in this tab and goes to this server only.')) await loadModels();
+      const reason = apiKey.get() ? 'The server did not accept this key. Look at it again, or ask for another.'
+        : 'This server answers only those who have a key. It stays in this tab and goes to this server only.';
+      if (await keyDialog(reason)) await loadModels();
       return;
     }
     const {title, remedy} = explain(error);
@@ -222,7 +227,7 @@ function setList(open) {
 
 const listIsOpen = () => (onPhone() ? document.documentElement.dataset.list === 'open' : document.documentElement.dataset.sidebar !== 'closed');
 const toggleList = () => setList(!listIsOpen());
-const closeListOnPhone = () => { if (onPhone() && listIsOpen()) { setList(false); composer.field.focus(); } };
+const closeListOnPhone = () => { if (onPhone() && listIsOpen()) { setList(false); focusField(); } };
 
 function adaptToWidth() {
   delete document.documentElement.dataset.list;
@@ -267,7 +272,7 @@ async function start() {
   adaptToWidth();
   composer.setThinking(settings.thinking);
   show();
-  composer.field.focus();
+  focusField();
   await store.openStore();
   await history.refresh();
   await markdownReady;

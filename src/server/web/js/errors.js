@@ -17,6 +17,9 @@ export function explain(error) {
     return {title: 'This server wants an API key', text: said,
             remedy: 'Enter one; headgate keys create makes it on the server.', action: 'key'};
   }
+  if (is('cross_origin')) {
+    return {title: 'The server does not know this address', text: said, remedy: 'Open the page by the address that the server was told.', action: null};
+  }
   if (error.status === 403) {
     return {title: 'The key may not do this', text: said, remedy: 'Use a key with the inference scope.', action: 'key'};
   }

@@ -2,7 +2,7 @@
 
 import {h, iconButton, copyFrom} from './dom.js';
 import {icon} from './icons.js';
-import {answerFigures, duration} from './figures.js';
+import {answerFigures, count, duration, percent} from './figures.js';
 import {explain} from './errors.js';
 import {MarkdownView} from './markdown.js';
 
@@ -29,12 +29,13 @@ export class MessageView {
     this.heading = h('h2', {class: 'visually-hidden'}, this.mine ? 'You' : 'Answer');
     this.body = h('div', {class: 'prose'});
     this.markdown = this.mine ? null : new MarkdownView(this.body);
+    this.reading = h('p', {class: 'reading', hidden: true});
     this.calls = h('div', {class: 'calls'});
     this.notice = h('div', {class: 'notice-place'});
     this.figures = h('p', {class: 'figures'});
     this.tools = h('div', {class: 'message-tools'});
     this.element = h('article', {class: `message ${this.mine ? 'mine' : 'answer'}`, tabindex: '-1', 'data-id': node.id},
-      this.heading, this.mine ? null : this.makeThinking(), this.body, this.calls, this.notice,
+      this.heading, this.mine ? null : this.makeThinking(), this.body, this.mine ? null : this.reading, this.calls, this.notice,
       h('div', {class: 'message-foot'}, this.mine ? null : this.figures, this.tools));
     this.callViews = [];
     this.frame = 0;
@@ -70,12 +71,21 @@ export class MessageView {
       const waiting = state.running && !this.node.text && !this.node.reasoning && !this.node.calls?.length;
       this.body.classList.toggle('waiting', waiting);
       this.body.hidden = !this.node.text && !waiting;
+      this.showReading(waiting);
       this.markdown.set(this.node.text, !state.running);
       this.showCalls();
       this.showNotice();
       this.showFigures();
     }
     this.showTools();
+  }
+
+  // A long prompt takes time before the first token: how far it is.
+  showReading(waiting) {
+    const {processed = 0, cache = 0, total = 0} = this.node.progress ?? {};
+    const shown = waiting && total > 0 && processed < total;
+    this.reading.hidden = !shown;
+    if (shown) this.reading.textContent = `Reading the prompt: ${percent(processed / total)} of ${count(total)} tokens${cache ? `, ${count(cache)} from the cache` : ''}`;
   }
 
   showThinking() {

@@ -10,11 +10,11 @@ import {confirmDialog} from './dialogs.js';
 
 const STORED = 'headgate.settings';
 const SAMPLING = [
-  ['temperature', 'Temperature', {min: 0, max: 5, step: 0.05}, 'Higher is freer, 0 takes the likeliest'],
+  ['temperature', 'Temperature', {min: 0, max: 2, step: 0.05}, 'Higher is freer, 0 takes the likeliest'],
   ['top_p', 'Top p', {min: 0, max: 1, step: 0.01}, 'Draw from the likeliest that make up this share'],
   ['top_k', 'Top k', {min: 0, step: 1}, 'Draw from this many; 0 is all'],
   ['min_p', 'Min p', {min: 0, max: 1, step: 0.01}, 'Leave out what is less likely than this share of the best'],
-  ['repetition_penalty', 'Repetition penalty', {min: 0.1, max: 5, step: 0.05}, '1 is none'],
+  ['repetition_penalty', 'Repetition penalty', {min: 0.05, max: 5, step: 0.05}, '1 is none'],
   ['presence_penalty', 'Presence penalty', {min: -2, max: 2, step: 0.1}, 'For tokens that have occurred'],
   ['frequency_penalty', 'Frequency penalty', {min: -2, max: 2, step: 0.1}, 'For each time a token has occurred'],
   ['seed', 'Seed', {min: 0, step: 1}, 'The same seed gives the same answer'],
@@ -108,7 +108,7 @@ export class Settings {
   model() {
     const {id, max_model_len: context, meta = {}} = this.actions.modelInfo() ?? {};
     const facts = [['Name', id ?? 'not known yet'], ['Context', context && `${count(context)} tokens`],
-                   ['Parameters', meta.n_params && count(meta.n_params)], ['Size', meta.size && bytes(meta.size)]];
+                   ['Parameters', meta.n_params && count(meta.n_params)], ['Weights', meta.size && bytes(meta.size)]];
     return h('section', {}, h('h3', {}, 'Model'), h('dl', {class: 'facts'}, ...facts.filter(([, value]) => value).flatMap(([name, value]) =>
       [h('dt', {}, name), h('dd', {}, value)])),
       h('button', {type: 'button', class: 'button small', onclick: () => this.actions.askKey()}, apiKey.get() ? 'Change API key' : 'Enter API key'));

@@ -10,7 +10,7 @@ import {LineChart} from './chart.js';
 
 const SPAN = 180;
 const perSecond = (value) => `${value < 10 && value > 0 ? value.toFixed(1) : compact(value)}/s`;
-const rows = [];  // {time, running, waiting, written, read, cached, kv, states, hits, kept}
+const rows = [];  // {time, running, waiting, written, read, cached, inUse, kept, hits, drafts}
 let previous = null;
 let paused = false;
 let asking = false;
@@ -20,9 +20,9 @@ const charts = [
   [new LineChart('Tokens written', [{name: '', kind: 'one'}], {format: perSecond, least: 10, help: 'Tokens decoded per second, all requests together'}), ['written']],
   [new LineChart('Prompt tokens', [{name: 'new', kind: 'one'}, {name: 'cached', kind: 'two'}], {format: perSecond, least: 100}), ['read', 'cached']],
   [new LineChart('Requests', [{name: 'running', kind: 'one'}, {name: 'waiting', kind: 'two'}], {format: count, least: 4}), ['running', 'waiting']],
-  [new LineChart('Memory', [{name: 'KV', kind: 'one'}, {name: 'states', kind: 'two'}], {format: bytes, least: 1 << 20, unit: 1 << 20, help: 'Keys and values of attention, and states of delta nets'}), ['kv', 'states']],
+  [new LineChart('Memory', [{name: 'all', kind: 'one'}, {name: 'kept', kind: 'two'}], {format: bytes, least: 1 << 20, unit: 1 << 20, help: 'Keys, values and states of requests that run; kept: states of prompts that may come again'}), ['inUse', 'kept']],
   [new LineChart('Cache hits', [{name: '', kind: 'one'}], {format: percent, limit: 1, help: 'Prompt tokens that were kept from earlier work'}), ['hits']],
-  [new LineChart('Drafts kept', [{name: '', kind: 'one'}], {format: percent, limit: 1, help: 'Drafted tokens that were verified as right'}), ['kept']],
+  [new LineChart('Drafts kept', [{name: '', kind: 'one'}], {format: percent, limit: 1, help: 'Drafted tokens that were verified as right'}), ['drafts']],
 ];
 
 // The speed of a total between two answers; null where either does not say, or the server began anew.
@@ -41,9 +41,9 @@ function take(status) {
   rows.push({
     time, running: known(status.requests?.running), waiting: known(status.requests?.waiting), written: total('generated'),
     read: prompt === null ? null : Math.max(0, prompt - (cached ?? 0)), cached,
-    kv: known(status.memory?.kv_bytes), states: known(status.memory?.state_bytes),
+    inUse: status.memory ? (status.memory.kv_bytes ?? 0) + (status.memory.state_bytes ?? 0) : null, kept: known(status.memory?.cached_prefix_bytes),
     hits: prompt > 0 && cached !== null ? Math.min(1, cached / prompt) : rows.at(-1)?.hits ?? null,
-    kept: drafted > 0 && accepted !== null ? accepted / drafted : rows.at(-1)?.kept ?? null,
+    drafts: drafted > 0 && accepted !== null ? accepted / drafted : rows.at(-1)?.drafts ?? null,
   });
   while (rows.length && rows[0].time < time - SPAN - 2) rows.shift();
   previous = {time, status};
@@ -79,7 +79,7 @@ function drawTiles({requests = {}, tokens = {}, latency = {}}) {
 }
 
 function drawBudgets(memory) {
-  const budgets = [['KV cache', memory.kv_bytes, memory.kv_budget_bytes], ['States', memory.state_bytes, memory.state_budget_bytes]]
+  const budgets = [['KV cache', memory.kv_bytes, memory.kv_budget_bytes], [Number.isFinite(memory.kv_bytes) ? 'States' : 'KV and states', memory.state_bytes, memory.state_budget_bytes]]
     .filter(([, used, budget]) => Number.isFinite(used) && budget > 0);
   $('#budgets').hidden = !budgets.length;
   $('#budgets').replaceChildren(...budgets.map(([name, used, budget]) => h('div', {class: 'budget'},

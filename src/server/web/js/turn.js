@@ -7,7 +7,8 @@ const seconds = () => performance.now() / 1000;
 
 // The request for an answer, with only those fields that people have set.
 export function requestFor(conversation, node, settings) {
-  const body = {model: node.model, messages: messagesFor(conversation, node), stream: true, stream_options: {include_usage: true}};
+  const body = {model: node.model, messages: messagesFor(conversation, node), stream: true, stream_options: {include_usage: true},
+                return_progress: true};
   for (const [name, value] of Object.entries(settings.sampling)) {
     if (value !== null && value !== undefined && value !== '') body[name] = value;
   }
@@ -26,6 +27,11 @@ function takeUsage(stats, usage) {
   const accepted = output.accepted_prediction_tokens ?? 0;
   const drafted = accepted + (output.rejected_prediction_tokens ?? 0);
   if (drafted > 0) Object.assign(stats, {drafted, accepted});
+}
+
+// The server's own clock knows nothing of the network between.
+function takeTimings(stats, {predicted_n: tokens, predicted_ms: time}) {
+  if (tokens > 1 && time > 20) stats.serverSpeed = tokens / (time / 1000);
 }
 
 function takeCalls(node, pieces) {
@@ -77,6 +83,8 @@ export async function runTurn(conversation, node, settings, signal, changed) {
       if (choice?.delta) takeDelta(node, choice.delta, stats, times);
       if (choice?.finish_reason) node.finish = choice.finish_reason;
       if (event.usage) takeUsage(stats, event.usage);
+      if (event.timings) takeTimings(stats, event.timings);
+      node.progress = event.prompt_progress ?? (times.first === null ? node.progress : undefined);
       if (event.model) node.model = event.model;
       changed();
     }
@@ -88,6 +96,9 @@ export async function runTurn(conversation, node, settings, signal, changed) {
       node.error = {message, status, code, type, param, retryAfter, requestId};
     }
   }
+  delete node.progress;
   node.calls = node.calls?.filter(Boolean).map((call, index) => ({...call, id: call.id || `call_${index}`}));
   if (times.first !== null) updateSpeed(stats, times);
+  if (stats.serverSpeed) stats.speed = stats.serverSpeed;
+  delete stats.serverSpeed;
 }
