@@ -52,6 +52,14 @@ bool has_f16c() {
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1u << 29)) != 0;
 }
 
+bool has_amx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  const bool has_leaf = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
+  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
+  constexpr unsigned kAmxAll = kAmxBf16 | kAmxTile | kAmxInt8;
+  return has_leaf && (edx & kAmxAll) == kAmxAll;
+}
+
 Isa detect_isa() {
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
@@ -64,13 +72,10 @@ Isa detect_isa() {
     return Isa::kAvx2;
   }
   if (!__builtin_cpu_supports("avx512bf16")) return Isa::kAvx512;
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  const bool has_leaf = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
-  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
-  constexpr unsigned kAmxAll = kAmxBf16 | kAmxTile | kAmxInt8;
-  return has_leaf && (edx & kAmxAll) == kAmxAll && amx_granted() ? Isa::kAmx : Isa::kAvx512Bf16;
+  return has_amx() && amx_granted() ? Isa::kAmx : Isa::kAvx512Bf16;
 }
 #else
+bool has_amx() { return false; }
 Isa detect_isa() { return Isa::kScalar; }
 #endif
 
@@ -81,6 +86,7 @@ const CpuInfo& cpu_info() {
     CpuInfo i;
     i.model = read_cpu_model();
     i.best = detect_isa();
+    i.amx_refused = i.best == Isa::kAvx512Bf16 && has_amx();
     i.l1d_bytes = read_cache_bytes(0, i.l1d_bytes);
     i.l2_bytes = read_cache_bytes(2, i.l2_bytes);
     i.l3_bytes = read_cache_bytes(3, i.l3_bytes);

@@ -21,6 +21,7 @@ enum class Isa {
 struct CpuInfo {
   std::string model;
   Isa best = Isa::kScalar;
+  bool amx_refused = false;      // the processor has AMX, the system does not grant its tiles
   int64_t l1d_bytes = 32 << 10;  // per core
   int64_t l2_bytes = 1 << 20;    // per core
   int64_t l3_bytes = 8 << 20;    // shared

@@ -484,6 +484,10 @@ CheckedKernels check_level(Isa isa) {
   for (int level = 0; level <= static_cast<int>(isa); ++level)
     levels.push_back({static_cast<Isa>(level), kernels_for(static_cast<Isa>(level))});
   CheckedKernels checked = check_kernels(levels);
+  if (isa == cpu_info().best && cpu_info().amx_refused) {
+    log_warning("the processor has AMX, but the system does not grant its tiles; using {}",
+                isa_name(isa));
+  }
   for (const KernelFallback& f : checked.fallbacks) {
     log_warning("self-test: kernel {} of {} {}; using the one of {}", f.kernel, isa_name(f.from),
                 f.illegal ? "is an illegal instruction here" : "gives wrong results",
