@@ -22,11 +22,11 @@ let models = [];
 
 const actions = {
   suggest: (text) => { composer.set(text); composer.field.focus(); },
-  regenerate: (node) => answer(node.parent),
+  regenerate: (node) => again(node),
   choose: (node) => { tree.choose(current, node); keep(current); show(); focusMessage(node); },
   edit: (view) => edit(view),
   returnResults: (node, results) => returnResults(node, results),
-  askKey: async (node) => { if (await keyDialog()) { await loadModels(); if (node) answer(node.parent); } },
+  askKey: async (node) => { if (await keyDialog()) { await loadModels(); if (node) again(node); } },
   newChat: () => newChat(),
   openSettings: () => panel.open(),
 };
@@ -38,6 +38,7 @@ const composer = new Composer({
     settings.thinking = {auto: 'on', on: 'off', off: 'auto'}[settings.thinking];
     keepSettings(settings);
     composer.setThinking(settings.thinking);
+    if (panel.panel.open) panel.draw();
   },
   editLast: () => {
     const last = tree.pathOf(current).findLast((node) => node.role === 'user');
@@ -144,6 +145,13 @@ function returnResults(node, results) {
   let parent = node.id;
   for (const call of node.calls) parent = tree.addNode(current, parent, {role: 'tool', callId: call.id, text: results[call.id] ?? ''}).id;
   answer(parent);
+}
+
+// A failure without a word is no branch worth keeping.
+function again(node) {
+  if (turns.has(current.id)) return;
+  if (node.finish === 'failed' && !node.text && !node.reasoning && !node.calls?.length) tree.dropNode(current, node);
+  answer(node.parent);
 }
 
 // Writes an answer below the message `parent`, beside those that are there.

@@ -21,6 +21,15 @@ export function addNode(conversation, parent, fields) {
   return node;
 }
 
+// Takes out a message that has none below it.
+export function dropNode(conversation, node) {
+  delete conversation.nodes[node.id];
+  if (conversation.picks[node.parent] !== node.id) return;
+  const left = siblingsOf(conversation, node).at(-1);
+  if (left) conversation.picks[node.parent] = left.id;
+  else delete conversation.picks[node.parent];
+}
+
 export function titleOf(text) {
   const line = text.trim().replace(/\s+/g, ' ');
   return line.length <= 60 ? line : `${line.slice(0, 58).replace(/\s\S*$/, '')}…`;

@@ -65,6 +65,9 @@ export class MessageView {
     if (this.editing) return;
     if (this.mine) {
       if (this.shown !== this.node.text) this.body.textContent = this.shown = this.node.text;
+      const tall = this.node.text.length > 4000;
+      this.body.classList.toggle('tall', tall);
+      if (tall) this.body.tabIndex = 0;
     } else {
       this.element.setAttribute('aria-busy', state.running ? 'true' : 'false');
       this.showThinking();

@@ -2,7 +2,7 @@
 
 import {$, debounce, download, h, toast} from './dom.js';
 import {bytes, count} from './figures.js';
-import {apiKey} from './api.js';
+import {ROOT, apiKey} from './api.js';
 import {chooseTheme, chosenTheme} from './theme.js';
 import {readConversation} from './conversation.js';
 import {allConversations, deleteAll, loadConversation, room, saveConversation} from './store.js';
@@ -192,7 +192,7 @@ export class Settings {
     const button = (text, run, kind = '') => h('button', {type: 'button', class: `button small ${kind}`, onclick: run}, text);
     return h('section', {}, h('h3', {}, 'Chats'), space, h('div', {class: 'buttons'},
       button('Export this chat', () => this.exportOne()), button('Export all', () => this.exportAll()),
-      button('Import', () => file.click()), button('Delete all', () => this.deleteAll(), 'danger')), file);
+      button('Import', () => file.click()), button('Delete all', () => this.deleteAll(), 'danger')), file, credits());
   }
 
   exportOne() {
@@ -224,6 +224,11 @@ export class Settings {
     await deleteAll();
     this.actions.reload(true);
   }
+}
+
+function credits() {
+  const link = (name, of) => h('a', {href: new URL(`web/licences/${of}.txt`, ROOT).href, target: '_blank', rel: 'noopener'}, name);
+  return h('p', {class: 'hint credits'}, 'With ', link('marked', 'libjs-marked'), ', ', link('DOMPurify', 'node-dompurify'), ' and ', link('KaTeX', 'libjs-katex'), ', from Debian.');
 }
 
 function save(name, conversations) {
