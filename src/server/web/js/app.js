@@ -150,7 +150,8 @@ function returnResults(node, results) {
 // A failure without a word is no branch worth keeping.
 function again(node) {
   if (turns.has(current.id)) return;
-  if (node.finish === 'failed' && !node.text && !node.reasoning && !node.calls?.length) tree.dropNode(current, node);
+  const empty = node.finish === 'failed' && !node.text && !node.reasoning && !node.calls?.length;
+  if (empty && !current.picks[node.id]) tree.dropNode(current, node);
   answer(node.parent);
 }
 
