@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,30 @@ inline std::string walk_and_compare(const TokenConstraint& constraint, const Tok
     text += trie.bytes(token);
   }
   return text;
+}
+
+// A whole text drawn at random; brings itself to an end after about `most` tokens. Nothing when
+// that does not work out.
+inline std::optional<std::string> random_text(const TokenConstraint& constraint,
+                                              const TokenTrie& trie, uint64_t seed, int most) {
+  std::unique_ptr<ConstraintState> state = constraint.start();
+  std::string text;
+  for (uint64_t step = 0; step < static_cast<uint64_t>(most) + 3000; ++step) {
+    const std::vector<int32_t> found = allowed(*state, trie.vocabulary());
+    if (found.empty()) return std::nullopt;
+    int32_t token = found[random_bits(seed, 1, step) % found.size()];
+    if (step > static_cast<uint64_t>(most)) {
+      for (const int32_t closing : {trie.end_tokens()[0], int32_t{'}'}, int32_t{']'}, int32_t{'"'}})
+        if (std::find(found.begin(), found.end(), closing) != found.end()) {
+          token = closing;
+          break;
+        }
+    }
+    if (!state->accept(token)) return std::nullopt;
+    if (trie.is_end(token)) return text;
+    text += trie.bytes(token);
+  }
+  return std::nullopt;
 }
 
 inline GrammarConstraint constraint_of(const Grammar& grammar) {
