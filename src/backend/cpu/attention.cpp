@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kTaskRows = 128;
 // Segments that are merged before they meet the others: what a task of a split context sums up.
 constexpr int64_t kRunSegments = 2;
+// A task of a split context takes several runs when there are more: its queries are packed once.
+constexpr int64_t kTasksPerThread = 16;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 constexpr float kLog2E = 1.44269504088896341f;
 
@@ -28,7 +30,9 @@ struct Sums {
   float* out;
 };
 
-int64_t sums_floats(int64_t rows, int64_t dims) { return divide_up(rows, 16) * 32 + rows * dims; }
+int64_t sums_floats(int64_t rows, int64_t dims) {
+  return divide_up(divide_up(rows, 16) * 32 + rows * dims, 16) * 16;
+}
 
 Sums sums_at(float* memory, int64_t rows) {
   const int64_t padded = divide_up(rows, 16) * 16;
@@ -196,7 +200,9 @@ void CpuBackend::attend(const AttentionOp& op, const AttentionTask& task, int wo
   const AttentionMemory memory = attention_memory(op, worker);
   const int64_t rows = task.tokens * op.group;
   pack_queries(op, task, memory.queries);
-  if (task.part != nullptr) return attend_run(op, task, task.run, memory, task.part);
+  for (int64_t i = 0; i < task.runs; ++i)
+    attend_run(op, task, task.run + i, memory, task.part + i * sums_floats(rows, op.dims()));
+  if (task.part != nullptr) return;
   attend_run(op, task, 0, memory, memory.total);
   for (int64_t run = 1; run < divide_up(task.segments, kRunSegments); ++run) {
     attend_run(op, task, run, memory, memory.run);
@@ -207,7 +213,7 @@ void CpuBackend::attend(const AttentionOp& op, const AttentionTask& task, int wo
 }
 
 CpuBackend::AttentionMemory CpuBackend::attention_memory(const AttentionOp& op, int worker) {
-  const int64_t rows = op.most_rows(), floats = divide_up(sums_floats(rows, op.dims()), 16) * 16;
+  const int64_t rows = op.most_rows(), floats = sums_floats(rows, op.dims());
   const int64_t query_floats = rows * packed_query_bytes(op.dims()) / 4;
   float* at = attention_scratch_[static_cast<size_t>(worker)].take(3 * floats + query_floats +
                                                                    kAttentionScratchBytes / 4);
@@ -238,13 +244,17 @@ int64_t CpuBackend::plan_attention(const AttentionOp& op, std::span<const KvSpan
         const int64_t segments = op.segments(span.rows.position + first + tokens);
         const int64_t runs = divide_up(segments, kRunSegments);
         if (!split || runs == 1) {
-          attention_tasks_.push_back({&span, head, first, tokens, segments, 0, -1, nullptr});
+          attention_tasks_.push_back({&span, head, first, tokens, segments, 0, 0, -1, nullptr});
           continue;
         }
         attention_merges_.push_back(static_cast<int64_t>(attention_tasks_.size()));
-        for (int64_t run = 0; run < runs; ++run) {
-          attention_tasks_.push_back({&span, head, first, tokens, segments, run, floats, nullptr});
-          floats += divide_up(sums_floats(tokens * op.group, op.dims()), 16) * 16;
+        const int64_t wanted = kTasksPerThread * pool_.threads();
+        const int64_t per_task = std::max<int64_t>(1, runs * blocks / wanted);
+        for (int64_t run = 0; run < runs; run += per_task) {
+          const int64_t count = std::min(per_task, runs - run);
+          attention_tasks_.push_back(
+              {&span, head, first, tokens, segments, run, count, floats, nullptr});
+          floats += count * sums_floats(tokens * op.group, op.dims());
         }
       }
     }
@@ -255,9 +265,9 @@ int64_t CpuBackend::plan_attention(const AttentionOp& op, std::span<const KvSpan
 // Merges the runs of a split task, of which `first` is the one of run 0, into its first sums.
 void CpuBackend::merge_runs(const AttentionOp& op, const AttentionTask& first, int64_t row) {
   const int64_t rows = first.tokens * op.group;
-  const AttentionTask* task = &first;
+  const int64_t stride = sums_floats(rows, op.dims());  // the runs' sums follow each other
   for (int64_t run = 1; run < divide_up(first.segments, kRunSegments); ++run)
-    merge_row(first.part, (++task)->part, rows, row, op.dims());
+    merge_row(first.part, first.part + run * stride, rows, row, op.dims());
   finish_row(op, first, row, first.part);
 }
 

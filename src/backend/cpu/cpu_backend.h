@@ -80,9 +80,9 @@ class CpuBackend final : public Backend {
     const KvSpan* span;
     int64_t kv_head, first_token, tokens;
     int64_t segments;  // of the context up to the last token
-    // One run of segments, whose sums go to `part`, `offset` floats into attention_parts_; without
-    // a part, all runs.
-    int64_t run, offset;
+    // `runs` runs of segments from `run` on, whose sums go to `part`, `offset` floats into
+    // attention_parts_; without a part, all runs.
+    int64_t run, runs, offset;
     float* part;
   };
   // Tokens [first, first + tokens) of a span, of one 32-token step of a page.

@@ -98,6 +98,50 @@ __attribute__((noinline)) void multiply_int8(const void* high, const void* low, 
   }
 }
 
+// The same for one tile, walked in the order of memory; the low plane of a row lies `low` bytes
+// behind its high one.
+template <int R, bool keys>
+__attribute__((noinline)) void multiply_int8_tile(const void* codes, int64_t low, int64_t x_stride,
+                                                  const char* tile, const char* ahead,
+                                                  int64_t lines, __m512i (&out)[R]) {
+  constexpr int kShift = keys ? 7 : 8;
+  __m512i top[R], rest[R];
+  const char* row[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    top[r] = rest[r] = _mm512_setzero_si512();
+    row[r] = static_cast<const char*>(codes) + r * x_stride;
+  }
+  for (int64_t line = 0; line < lines; ++line) {
+    if (ahead != nullptr) _mm_prefetch(ahead + line * 64, _MM_HINT_T0);
+    const __m512i u = line_at(tile, line);
+    const int64_t h = 4 * line, l = 4 * line + low;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512i x = spread4(row[r] + h);
+      top[r] = add_dots(top[r], keys ? u : x, keys ? x : u);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512i x = spread4(row[r] + l);
+      rest[r] = add_dots(rest[r], keys ? u : x, keys ? x : u);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) out[r] = _mm512_add_epi32(_mm512_slli_epi32(top[r], kShift), rest[r]);
+}
+
+// Turns the sums of products of a row and 16 keys from token t on into scores.
+void store_scores_int8(const AttentionArgs& a, int64_t row, int64_t t, __m512i total) {
+  const QueryCodes& q = query_codes(a, row);
+  const __m512i offset = _mm512_set1_epi32(static_cast<int32_t>(kKvKeyOffset) * q.sum);
+  const __mmask16 live = first_lanes(a.tokens - t);
+  const __m512 scale =
+      _mm512_mul_ps(_mm512_set1_ps(q.scale), _mm512_maskz_loadu_ps(live, a.key_scales + t));
+  const __m512i dot = _mm512_sub_epi32(total, offset);
+  _mm512_storeu_ps(scores(a) + row * kKvSegment + t, _mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale));
+}
+
 // Scores of rows [row, row + R) and tokens [t, t + 32).
 template <int R>
 void score_int8(const AttentionArgs& a, int64_t row, int64_t t, const TilePair& b) {
@@ -106,17 +150,18 @@ void score_int8(const AttentionArgs& a, int64_t row, int64_t t, const TilePair& 
   multiply_int8<R, true>(first.plane(a.dims, 0), first.plane(a.dims, 1), packed_query_bytes(a.dims),
                          b, a.dims / 4, row == 0 && b.ahead[0] != nullptr, totals);
   for (int r = 0; r < R; ++r) {
-    const QueryCodes& q = query_codes(a, row + r);
-    const __m512i offset = _mm512_set1_epi32(static_cast<int32_t>(kKvKeyOffset) * q.sum);
-    for (int i = 0; i < 2; ++i) {
-      const __mmask16 live = first_lanes(a.tokens - t - 16 * i);
-      const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(q.scale),
-                                         _mm512_maskz_loadu_ps(live, a.key_scales + t + 16 * i));
-      const __m512i dot = _mm512_sub_epi32(totals.sum[r][i], offset);
-      _mm512_storeu_ps(scores(a) + (row + r) * kKvSegment + t + 16 * i,
-                       _mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale));
-    }
+    for (int i = 0; i < 2; ++i) store_scores_int8(a, row + r, t + 16 * i, totals.sum[r][i]);
   }
+}
+
+// Scores of rows [row, row + R) and tokens [t, t + 16).
+template <int R>
+void score_int8_tile(const AttentionArgs& a, int64_t row, int64_t t, const char* ahead) {
+  const QueryCodes& first = query_codes(a, row);
+  __m512i totals[R];
+  multiply_int8_tile<R, true>(first.plane(a.dims, 0), a.dims, packed_query_bytes(a.dims),
+                              key_tile(a, t), ahead, a.dims / 4, totals);
+  for (int r = 0; r < R; ++r) store_scores_int8(a, row + r, t, totals[r]);
 }
 
 // The codes of a 4-bit line: low nibbles, high nibbles.
@@ -177,7 +222,24 @@ void score_q4(const AttentionArgs& a, int64_t row, int64_t t, const TilePair& b)
   }
 }
 
+// Stores the high and the low bytes of 64 codes 0..32767.
+__attribute__((always_inline)) inline void store_planes(uint8_t* high, uint8_t* low,
+                                                        const __m512i (&code)[4]) {
+  const __m512i first = _mm512_packus_epi32(code[0], code[1]);
+  const __m512i second = _mm512_packus_epi32(code[2], code[3]);
+  const __m512i mask = _mm512_set1_epi16(255);
+  // Packing works on quarters: byte group k of quarter q comes from quarter k of code[q].
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i top =
+      _mm512_packus_epi16(_mm512_srli_epi16(first, 8), _mm512_srli_epi16(second, 8));
+  const __m512i rest =
+      _mm512_packus_epi16(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
+  _mm512_storeu_si512(high, _mm512_permutexvar_epi32(order, top));
+  _mm512_storeu_si512(low, _mm512_permutexvar_epi32(order, rest));
+}
+
 // Codes of the weights of a row times the scales of the tokens; `scale_at` loads 16 of those.
+// Zeros behind the visible tokens, up to the next multiple of 64.
 template <typename ScaleAt>
 void code_weights(const AttentionArgs& a, int64_t row, WeightCodes& w, const ScaleAt& scale_at) {
   const float* p = scores(a) + row * kKvSegment;
@@ -192,33 +254,38 @@ void code_weights(const AttentionArgs& a, int64_t row, WeightCodes& w, const Sca
   const float largest = _mm512_reduce_max_ps(most);
   const __m512 inverse = _mm512_set1_ps(largest > 0 ? 32767.0f / largest : 0.0f);
   __m512i sum = _mm512_setzero_si512();
-  uint8_t *high = w.plane[0] + row * kKvSegment, *low = w.plane[1] + row * kKvSegment;
-  for (int64_t t = 0; t < padded; t += 16) {
-    const __mmask16 live = first_lanes(visible - t);
-    const __m512 x = _mm512_maskz_mul_ps(live, _mm512_loadu_ps(p + t), scale_at(t, live));
-    const __m512i code = _mm512_cvtps_epi32(_mm512_mul_ps(x, inverse));
-    sum = _mm512_add_epi32(sum, code);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(high + t),
-                     _mm512_cvtepi32_epi8(_mm512_srli_epi32(code, 8)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(low + t), _mm512_cvtepi32_epi8(code));
+  for (int64_t t = 0; t < padded; t += 64) {
+    __m512i code[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int64_t at = t + 16 * i;
+      const __mmask16 live = first_lanes(visible - at);
+      const __m512 x = _mm512_maskz_mul_ps(live, _mm512_loadu_ps(p + at), scale_at(at, live));
+      code[i] = _mm512_cvtps_epi32(_mm512_mul_ps(x, inverse));
+      sum = _mm512_add_epi32(sum, code[i]);
+    }
+    store_planes(w.plane[0] + row * kKvSegment + t, w.plane[1] + row * kKvSegment + t, code);
   }
   w.scale[row] = largest / 32767.0f;
   w.sum[row] = _mm512_reduce_add_epi32(sum);
+}
+
+// Turns the sums of weights times values of a row and 16 dims from d on into its output.
+void store_values(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_t d,
+                  __m512i total, bool q4) {
+  if (q4) {
+    const auto offset = static_cast<int32_t>(kKvNibbleOffset) * w.sum[row];
+    total = _mm512_sub_epi32(_mm512_slli_epi32(total, 1), _mm512_set1_epi32(offset));
+  }
+  _mm512_storeu_ps(a.out + row * a.dims + d,
+                   _mm512_mul_ps(_mm512_cvtepi32_ps(total), _mm512_set1_ps(w.scale[row])));
 }
 
 template <int R>
 void store_values(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_t d,
                   const Totals<R>& totals, bool q4) {
   for (int r = 0; r < R; ++r) {
-    const __m512 scale = _mm512_set1_ps(w.scale[row + r]);
-    const __m512i offset =
-        _mm512_set1_epi32(static_cast<int32_t>(kKvNibbleOffset) * w.sum[row + r]);
-    for (int i = 0; i < 2; ++i) {
-      __m512i total = totals.sum[r][i];
-      if (q4) total = _mm512_sub_epi32(_mm512_slli_epi32(total, 1), offset);
-      _mm512_storeu_ps(a.out + (row + r) * a.dims + d + 16 * i,
-                       _mm512_mul_ps(_mm512_cvtepi32_ps(total), scale));
-    }
+    for (int i = 0; i < 2; ++i) store_values(a, w, row + r, d + 16 * i, totals.sum[r][i], q4);
   }
 }
 
@@ -230,6 +297,16 @@ void values_int8(const AttentionArgs& a, const WeightCodes& w, int64_t row, int6
   multiply_int8<R, false>(w.plane[0] + row * kKvSegment, w.plane[1] + row * kKvSegment, kKvSegment,
                           b, (a.tokens + 3) / 4, row == 0 && b.ahead[0] != nullptr, totals);
   store_values<R>(a, w, row, d, totals, false);
+}
+
+// Dims [d, d + 16) of rows [row, row + R).
+template <int R>
+void values_int8_tile(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_t d,
+                      const char* ahead) {
+  __m512i totals[R];
+  multiply_int8_tile<R, false>(w.plane[0] + row * kKvSegment, w.plane[1] - w.plane[0], kKvSegment,
+                               value_tile(a, d), ahead, (a.tokens + 3) / 4, totals);
+  for (int r = 0; r < R; ++r) store_values(a, w, row + r, d, totals[r], false);
 }
 
 // Weights times 4-bit values: 256 times the high plane plus the low one.
@@ -266,23 +343,6 @@ void values_q4(const AttentionArgs& a, const WeightCodes& w, int64_t row, int64_
   multiply_q4_values<R>(w.plane[0] + row * kKvSegment, w.plane[1] + row * kKvSegment, b, a.tokens,
                         row == 0 && b.ahead[0] != nullptr, totals);
   store_values<R>(a, w, row, d, totals, true);
-}
-
-template <int R>
-struct Rows {
-  static constexpr int count = R;
-};
-
-// op(Rows<R>, first row) for all rows, four at a time and then the rest.
-template <typename Op>
-void by_rows(int64_t rows, const Op& op) {
-  int64_t row = 0;
-  for (; row + 4 <= rows; row += 4) op(Rows<4>{}, row);
-  if (rows - row >= 2) {
-    op(Rows<2>{}, row);
-    row += 2;
-  }
-  if (rows > row) op(Rows<1>{}, row);
 }
 
 void soften_rows(const AttentionArgs& a) {
@@ -347,9 +407,16 @@ void pack_query_q4(void* dst, const float* q, int64_t n, int64_t dims, float sca
 }
 
 void attention_int8(const AttentionArgs& a) {
-  for (int64_t t = 0; t < a.tokens; t += kKvStep) {
+  const bool few = a.rows <= kStreamRows;
+  for (int64_t t = 0; few && t < a.tokens; t += kKvColumns) {
+    const char* ahead = stream_ahead(a, key_tile(a, t));
+    by_rows<8>(a.rows, [&](auto n, int64_t row) {
+      score_int8_tile<decltype(n)::count>(a, row, t, row == 0 ? ahead : nullptr);
+    });
+  }
+  for (int64_t t = 0; !few && t < a.tokens; t += kKvStep) {
     const TilePair b = key_pair(a, t);
-    by_rows(a.rows, [&](auto n, int64_t row) { score_int8<decltype(n)::count>(a, row, t, b); });
+    by_rows<4>(a.rows, [&](auto n, int64_t row) { score_int8<decltype(n)::count>(a, row, t, b); });
   }
   soften_rows(a);
   WeightCodes w = weight_codes(a);
@@ -358,16 +425,23 @@ void attention_int8(const AttentionArgs& a) {
     code_weights(a, r, w, [scales](int64_t t, __mmask16 live) {
       return _mm512_maskz_loadu_ps(live, scales + t);
     });
-  for (int64_t d = 0; d < a.dims; d += kKvStep) {
+  for (int64_t d = 0; few && d < a.dims; d += kKvColumns) {
+    const char* ahead = stream_ahead(a, value_tile(a, d));
+    by_rows<8>(a.rows, [&](auto n, int64_t row) {
+      values_int8_tile<decltype(n)::count>(a, w, row, d, row == 0 ? ahead : nullptr);
+    });
+  }
+  for (int64_t d = 0; !few && d < a.dims; d += kKvStep) {
     const TilePair b = value_pair(a, d);
-    by_rows(a.rows, [&](auto n, int64_t row) { values_int8<decltype(n)::count>(a, w, row, d, b); });
+    by_rows<4>(a.rows,
+               [&](auto n, int64_t row) { values_int8<decltype(n)::count>(a, w, row, d, b); });
   }
 }
 
 void attention_q4(const AttentionArgs& a) {
   for (int64_t t = 0; t < a.tokens; t += kKvStep) {
     const TilePair b = key_pair(a, t);
-    by_rows(a.rows, [&](auto n, int64_t row) { score_q4<decltype(n)::count>(a, row, t, b); });
+    by_rows<4>(a.rows, [&](auto n, int64_t row) { score_q4<decltype(n)::count>(a, row, t, b); });
   }
   soften_rows(a);
   WeightCodes w = weight_codes(a);
@@ -379,7 +453,8 @@ void attention_q4(const AttentionArgs& a) {
         return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(live, scales + t));
       });
     const TilePair b = value_pair(a, d);
-    by_rows(a.rows, [&](auto n, int64_t row) { values_q4<decltype(n)::count>(a, w, row, d, b); });
+    by_rows<4>(a.rows,
+               [&](auto n, int64_t row) { values_q4<decltype(n)::count>(a, w, row, d, b); });
   }
 }
 

@@ -103,6 +103,49 @@ static inline void fetch(const TilePair& pair, int64_t offset) {
   _mm_prefetch(pair.far[1] + offset, _MM_HINT_T1);
 }
 
+// Up to so many rows walk the tiles one by one in the order of memory: a core reads a single stream
+// faster than the two of a pair. More rows are bound by arithmetic, and a pair shares their loads.
+constexpr int64_t kStreamRows = 16;
+constexpr int64_t kStreamBytes = 6 << 10;  // fetched ahead of the multiplications
+
+// What is to be fetched while `bytes` bytes from `at` on are multiplied, null when nothing is.
+// Keys, their scales and values of a segment follow each other; behind them come the next keys.
+static inline const char* stream_ahead(const AttentionArgs& a, const char* at) {
+  if (!a.stream) return nullptr;
+  const char* end = static_cast<const char*>(a.values) + a.dims / kKvColumns * a.value_stride;
+  if (end - at > kStreamBytes) return at + kStreamBytes;
+  return a.next != nullptr ? static_cast<const char*>(a.next) + (kStreamBytes - (end - at)) : at;
+}
+
+static inline const char* key_tile(const AttentionArgs& a, int64_t token) {
+  return static_cast<const char*>(a.keys) + token / kKvColumns * a.key_stride;
+}
+
+static inline const char* value_tile(const AttentionArgs& a, int64_t dim) {
+  return static_cast<const char*>(a.values) + dim / kKvColumns * a.value_stride;
+}
+
+template <int R>
+struct Rows {
+  static constexpr int count = R;
+};
+
+// op(Rows<R>, first row) for all rows: `Most` (8 or 4) at a time, then the rest.
+template <int Most, typename Op>
+static inline void by_rows(int64_t rows, const Op& op) {
+  int64_t row = 0;
+  for (; row + Most <= rows; row += Most) op(Rows<Most>{}, row);
+  if (Most > 4 && rows - row >= 4) {
+    op(Rows<4>{}, row);
+    row += 4;
+  }
+  if (rows - row >= 2) {
+    op(Rows<2>{}, row);
+    row += 2;
+  }
+  if (rows > row) op(Rows<1>{}, row);
+}
+
 // Scores of a row become weights 2^(score - max), zero from its visible tokens on to `padded`.
 // `keep` stores the 16 weights at an offset and returns them as they will be used.
 template <typename Keep>

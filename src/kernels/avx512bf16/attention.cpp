@@ -63,6 +63,31 @@ void multiply_rows(int64_t rows, const uint16_t* x, int64_t x_stride, const Tile
     multiply<1>(x + r * x_stride, x_stride, b, lines, ahead, y + r * y_stride, y_stride);
 }
 
+// y[r][0..15] = row r of x times one tile; the bits of multiply().
+template <int R>
+void multiply_tile(const uint16_t* x, int64_t x_stride, const char* tile, const char* ahead,
+                   int64_t lines, float* y, int64_t y_stride) {
+  __m512 sum[R];
+  for (int r = 0; r < R; ++r) sum[r] = _mm512_setzero_ps();
+  for (int64_t line = 0; line < lines; ++line) {
+    if (ahead != nullptr) _mm_prefetch(ahead + line * 64, _MM_HINT_T0);
+    const auto u = (__m512bh)_mm512_loadu_si512(tile + line * 64);
+    for (int r = 0; r < R; ++r) {
+      const auto pair = (__m512bh)avx512::spread4(x + r * x_stride + 2 * line);
+      sum[r] = _mm512_dpbf16_ps(sum[r], pair, u);
+    }
+  }
+  for (int r = 0; r < R; ++r) _mm512_storeu_ps(y + r * y_stride, sum[r]);
+}
+
+void multiply_tile_rows(int64_t rows, const uint16_t* x, int64_t x_stride, const char* tile,
+                        const char* ahead, int64_t lines, float* y, int64_t y_stride) {
+  avx512::by_rows<8>(rows, [&](auto n, int64_t r) {
+    multiply_tile<decltype(n)::count>(x + r * x_stride, x_stride, tile, r == 0 ? ahead : nullptr,
+                                      lines, y + r * y_stride, y_stride);
+  });
+}
+
 }  // namespace
 
 void pack_query_bf16(void* dst, const float* q, int64_t n, int64_t dims, float scale) {
@@ -80,7 +105,13 @@ void attention_bf16(const AttentionArgs& a) {
   auto* weight = reinterpret_cast<uint16_t*>(score + kAttentionRows * kKvSegment);
   const auto* q = static_cast<const uint16_t*>(a.queries);
   const int64_t q_stride = packed_query_bytes(a.dims) / 2;
-  for (int64_t t = 0; t < a.tokens; t += kKvStep)
+  const bool few = a.rows <= avx512::kStreamRows;
+  for (int64_t t = 0; few && t < a.tokens; t += kKvColumns) {
+    const char* tile = avx512::key_tile(a, t);
+    multiply_tile_rows(a.rows, q, q_stride, tile, avx512::stream_ahead(a, tile), a.dims / 2,
+                       score + t, kKvSegment);
+  }
+  for (int64_t t = 0; !few && t < a.tokens; t += kKvStep)
     multiply_rows(a.rows, q, q_stride, avx512::key_pair(a, t), a.dims / 2, score + t, kKvSegment);
   for (int64_t r = 0; r < a.rows; ++r) {
     uint16_t* row = weight + r * kKvSegment;
@@ -91,7 +122,12 @@ void attention_bf16(const AttentionArgs& a) {
       return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
     });
   }
-  for (int64_t d = 0; d < a.dims; d += kKvStep)
+  for (int64_t d = 0; few && d < a.dims; d += kKvColumns) {
+    const char* tile = avx512::value_tile(a, d);
+    multiply_tile_rows(a.rows, weight, kKvSegment, tile, avx512::stream_ahead(a, tile),
+                       (a.tokens + 1) / 2, a.out + d, a.dims);
+  }
+  for (int64_t d = 0; !few && d < a.dims; d += kKvStep)
     multiply_rows(a.rows, weight, kKvSegment, avx512::value_pair(a, d), (a.tokens + 1) / 2,
                   a.out + d, a.dims);
 }
