@@ -226,7 +226,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def speak(self, body, text):
         """Writes what the text asks for; returns the reason for the end."""
-        if text.startswith("tools"):
+        if text.startswith("tools") or "flood" in text:
             for index, (name, arguments) in enumerate((("get_weather", '{"city": "Bern"}'), ("get_level", '{"river": "Aare", "unit": "m"}'))):
                 self.event({"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": ""}}]})
                 for piece in pieces(arguments):

@@ -68,7 +68,7 @@ const mathBlock = {
     const whole = /^ {0,3}(?:\$\$([^]+?)\$\$|\\\[([^]+?)\\\])[ \t]*(?:\n|$)/.exec(text);
     if (whole) return {type: 'mathBlock', raw: whole[0], text: (whole[1] ?? whole[2]).trim()};
     const begun = open && /^ {0,3}(?:\$\$|\\\[)(?![^]*(?:\$\$|\\\]))[^]{0,2000}$/.exec(text);
-    if (begun) return {type: 'mathBlock', raw: begun[0], text: begun[0].trim().slice(2), begun: true};
+    return begun ? {type: 'mathBlock', raw: begun[0], text: begun[0].trim().slice(2), begun: true} : undefined;
   },
   renderer: (token) => `<div data-math="${token.begun ? 'begun' : 'block'}">${escape(token.text)}</div>\n`,
 };
@@ -79,9 +79,15 @@ const mathInline = {
   tokenizer(text) {
     const match = /^\$\$([^$]+?)\$\$/.exec(text) ?? /^\$(?!\s)((?:\\.|[^\\$\n])+?)(?<!\s)\$(?!\d)/.exec(text) ??
       /^\\\(([^]+?)\\\)/.exec(text);
-    if (match) return {type: 'mathInline', raw: match[0], text: match[1].trim()};
+    if (!match) return undefined;
+    const behind = match[0].length < 60 ? /^[.,;:!?)\]’”]*/.exec(text.slice(match[0].length))[0] : '';
+    return {type: 'mathInline', raw: match[0] + behind, text: match[1].trim(), behind};
   },
-  renderer: (token) => `<span data-math="inline">${escape(token.text)}</span>`,
+  // A full stop stays on the line of its formula.
+  renderer({text, behind}) {
+    const formula = `<span data-math="inline">${escape(text)}</span>`;
+    return behind ? `<span class="together">${formula}${escape(behind)}</span>` : formula;
+  },
 };
 
 const PROSE = {

@@ -9,7 +9,7 @@ import {keyDialog} from './dialogs.js';
 import {LineChart} from './chart.js';
 
 const SPAN = 180;
-const perSecond = (value) => `${value < 10 && value > 0 ? value.toFixed(1) : compact(value)}/s`;
+const perSecond = (value) => `${value < 10 && value > 0 ? value.toFixed(1) : value < 1000 ? count(value) : compact(value)}/s`;
 const rows = [];  // {time, running, waiting, written, read, cached, inUse, kept, hits, drafts}
 let previous = null;
 let paused = false;
@@ -18,7 +18,7 @@ let timer = 0;
 
 const charts = [
   [new LineChart('Tokens written', [{name: '', kind: 'one'}], {format: perSecond, least: 10, help: 'Tokens decoded per second, all requests together'}), ['written']],
-  [new LineChart('Prompt tokens', [{name: 'new', kind: 'one'}, {name: 'cached', kind: 'two'}], {format: perSecond, least: 100}), ['read', 'cached']],
+  [new LineChart('Prompts', [{name: 'new', kind: 'one'}, {name: 'cached', kind: 'two'}], {format: perSecond, least: 100, help: 'Prompt tokens per second: read anew, and found in the cache'}), ['read', 'cached']],
   [new LineChart('Requests', [{name: 'running', kind: 'one'}, {name: 'waiting', kind: 'two'}], {format: count, least: 4}), ['running', 'waiting']],
   [new LineChart('Memory', [{name: 'all', kind: 'one'}, {name: 'kept', kind: 'two'}], {format: bytes, least: 1 << 20, unit: 1 << 20, help: 'Keys, values and states of requests that run; kept: states of prompts that may come again'}), ['inUse', 'kept']],
   [new LineChart('Cache hits', [{name: '', kind: 'one'}], {format: percent, limit: 1, help: 'Prompt tokens that were kept from earlier work'}), ['hits']],
@@ -35,7 +35,9 @@ const known = (value) => (Number.isFinite(value) ? value : null);
 
 function take(status) {
   const time = performance.now() / 1000;
-  const seconds = previous ? time - previous.time : 0;
+  // The server's clock, where it has one: answers may be late, its counts are not.
+  const served = status.uptime_s - previous?.status.uptime_s;
+  const seconds = served > 0 ? served : previous ? time - previous.time : 0;
   const total = (name) => rate(status.tokens, previous?.status.tokens, name, seconds);
   const [prompt, cached, drafted, accepted] = ['prompt', 'cached', 'drafted', 'accepted'].map(total);
   rows.push({
@@ -78,12 +80,18 @@ function drawTiles({requests = {}, tokens = {}, latency = {}}) {
     h('div', {class: 'tile'}, h('dt', {}, name), h('dd', {}, h('b', {}, value), h('span', {}, more)))));
 }
 
+function bar(name, share) {
+  const filled = h('i', {class: share > 0.9 ? 'full' : null});
+  filled.style.width = `${Math.min(100, share * 100)}%`;
+  return h('div', {class: 'track', role: 'meter', 'aria-label': name, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(share * 100)}, filled);
+}
+
 function drawBudgets(memory) {
   const budgets = [['KV cache', memory.kv_bytes, memory.kv_budget_bytes], [Number.isFinite(memory.kv_bytes) ? 'States' : 'KV and states', memory.state_bytes, memory.state_budget_bytes]]
     .filter(([, used, budget]) => Number.isFinite(used) && budget > 0);
   $('#budgets').hidden = !budgets.length;
   $('#budgets').replaceChildren(...budgets.map(([name, used, budget]) => h('div', {class: 'budget'},
-    h('span', {}, name), h('meter', {min: 0, max: 1, high: 0.9, value: used / budget, 'aria-label': name}), h('span', {}, `${bytes(used)} of ${bytes(budget)}`))));
+    h('span', {}, name), bar(name, used / budget), h('span', {}, `${bytes(used)} of ${bytes(budget)}`))));
 }
 
 function drawActive(active) {
