@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Drives the web page as people do: write, stream, stop, branch, tools, keys, narrow screens, and what strangers may send.
 
-    browser_test.py [TEST...]
+    browser_test.py [PATH_TO_HEADGATE] [TEST...]
 
-Needs Debian's chromium and the page's libraries, PyPI playwright and axe-playwright-python; exit status 77 without them.
+With the program it also drives the page that the program serves, with the embedded model. Needs Debian's chromium and the page's libraries, PyPI playwright and axe-playwright-python; exit status 77 without them.
 """
 import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mock_server
@@ -174,6 +178,22 @@ class Keeping(BrowserTest):
             page.wait_for_selector(".answer")
             self.send(page, "echo again")
             self.assertEqual((mock_server.State.bodies[-1].get("temperature"), mock_server.State.bodies[-1]["seed"]), (None, 7))
+
+    def test_tokens_show_their_probabilities(self):
+        with self.page() as page:
+            page.click("#open-settings")
+            page.check("input[name=tokens][value=on]", force=True)
+            page.click("#settings-close")
+            self.send(page, "rain")
+            self.assertEqual((mock_server.State.bodies[-1]["logprobs"], mock_server.State.bodies[-1]["top_logprobs"]), (True, 5))
+            page.click("[data-tool=tokens]")
+            self.assertEqual(page.locator(".token-list").text_content().replace("↵", ""), mock_server.SHORT)
+            page.focus(".token-list")
+            page.keyboard.press("ArrowRight")
+            self.assertEqual(page.inner_text(".token-told"), "Rain 98 %, instead of ·else 1 %")
+            self.check_access(page, "tokens")
+            page.click("[data-tool=tokens]")
+            self.assertEqual(page.locator(".tokens").count(), 0)
 
     def test_chats_are_listed_found_renamed_deleted_and_brought_back(self):
         with self.page() as page:
@@ -438,5 +458,90 @@ class Status(BrowserTest):
             self.assertEqual(page.evaluate("performance.getEntriesByType('resource').filter((e) => e.name.includes('katex')).length"), 0)
 
 
+class Served(BrowserTest):
+    """The page as headgate serve sends it, with the embedded model behind it."""
+
+    binary = None
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.binary is None:
+            raise unittest.SkipTest("no program was named")
+        super().setUpClass()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        cls.data = tempfile.TemporaryDirectory()
+        cls.program = subprocess.Popen([cls.binary, "serve", "--port", str(port), "--access-log", "off", "--data", cls.data.name], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+        cls.url = f"http://127.0.0.1:{port}/"
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(cls.url + "health", timeout=5).close()
+                return
+            except OSError:
+                if cls.program.poll() is not None:
+                    break
+                time.sleep(0.1)
+        cls.tearDownClass()
+        raise AssertionError("headgate serve did not answer")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.program.terminate()
+        cls.program.wait(60)
+        cls.data.cleanup()
+        super().tearDownClass()
+
+    def running(self):
+        """Requests that the server computes now."""
+        with urllib.request.urlopen(self.url + "v1/status", timeout=10) as answer:
+            return json.load(answer)["requests"]["running"]
+
+    def test_chat_with_the_embedded_model(self):
+        with self.page() as page:
+            page.click("#open-settings")
+            page.fill("#s-max_tokens", "24")
+            page.fill("#s-seed", "1")
+            page.click("#settings-close")
+            for text in ("Tell me a short story about a fox.", "And then?"):
+                self.send(page, text)
+                self.assertEqual(page.locator(".error-card").count(), 0, page.locator(".answer").last.inner_text())
+            figures = self.last_answer(page).locator(".figures").inner_text()
+            self.assertIn("tok/s", figures)
+            self.assertRegex(figures, "[1-9][0-9]? % cached")
+            self.assertIn("headgate-nano", page.locator("#model").input_value())
+            self.check_access(page, "chat with the embedded model")
+        with self.page("status", ready=False) as page:
+            page.wait_for_selector(".tile >> text=Completed")
+            self.assertIn("headgate-nano", page.inner_text("#facts"))
+            self.assertEqual(page.inner_text("#state"), "Ready")
+
+    def test_stop_ends_the_work_of_the_server(self):
+        with self.page() as page:
+            self.send(page, "Tell me a very long story.", wait=False)
+            self.until(page, "document.querySelector('.answer .figures')?.innerText.includes('tok/s')")
+            page.press("#prompt", "Escape")
+            self.settled(page)
+            for _ in range(100):
+                if self.running() == 0:
+                    break
+                page.wait_for_timeout(50)
+            self.assertEqual(self.running(), 0)
+
+    def test_every_file_comes_with_its_type_and_the_policy(self):
+        names = ["", "status", "web/css/chat.css", "web/js/app.js", "web/icon.svg", "web/lib/purify.min.js", "web/lib/fonts/KaTeX_Main-Regular.woff2"]
+        types = []
+        for name in names:
+            with urllib.request.urlopen(self.url + name, timeout=10) as answer:
+                types.append(answer.headers["content-type"])
+                self.assertIn("require-trusted-types-for 'script'", answer.headers["content-security-policy"])
+                self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
+        self.assertEqual(types, ["text/html; charset=utf-8"] * 2 + ["text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml", "text/javascript; charset=utf-8",
+                                                                   "font/woff2"])
+
+
 if __name__ == "__main__":
+    if len(sys.argv) > 1 and os.path.isfile(sys.argv[1]):
+        Served.binary = os.path.abspath(sys.argv.pop(1))
     unittest.main()

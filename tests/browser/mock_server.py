@@ -185,6 +185,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def event(self, delta=None, finish=None, **more):
         choices = [] if delta is None and finish is None else [{"index": 0, "delta": delta or {}, "finish_reason": finish}]
+        if choices and State.bodies[-1].get("logprobs") and choices[0]["delta"].get("content"):
+            token = choices[0]["delta"]["content"]
+            sure = -0.02 - 3 * (sum(token.encode()) % 7 == 0) - 1.2 * (token[0] == " ")
+            choices[0]["logprobs"] = {"content": [{"token": token, "logprob": sure, "top_logprobs": [{"token": token, "logprob": sure}, {"token": " else", "logprob": -4.2}]}]}
         self.data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "headgate-nano", "choices": choices, **more})
 
     def data(self, event):

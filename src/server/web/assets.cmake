@@ -31,7 +31,7 @@ foreach(name
     icon.svg css/base.css css/chat.css css/panels.css css/status.css
     js/api.js js/app.js js/chart.js js/composer.js js/conversation.js js/dialogs.js js/dom.js js/errors.js js/figures.js
     js/highlight.js js/history.js js/icons.js js/markdown.js js/message.js js/settings.js js/shortcuts.js js/status.js
-    js/store.js js/theme.js js/theme-early.js js/transcript.js js/turn.js)
+    js/store.js js/theme.js js/theme-early.js js/tokens.js js/transcript.js js/turn.js)
   headgate_web_asset(/web/${name} ${HEADGATE_WEB_FOLDER}/${name})
 endforeach()
 

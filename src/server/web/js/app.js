@@ -248,7 +248,7 @@ function adaptToWidth() {
 function onMessage(key) {
   const view = transcript.focused;
   const press = (name) => view.tools.querySelector(`[data-tool="${name}"]:not(:disabled)`);
-  const tool = {c: 'copy', e: 'edit', r: 'redo', '[': 'back', ']': 'next'}[key];
+  const tool = {c: 'copy', e: 'edit', r: 'redo', p: 'tokens', '[': 'back', ']': 'next'}[key];
   if (key === 't' && view.thinking) view.thinking.open = !view.thinking.open;
   else if (!tool || !press(tool)) return false;
   else if (tool === 'copy') copyText(view.node.text).then((copied) => toast(copied ? 'Copied.' : 'Copying failed.', {seconds: 2}));

@@ -5,6 +5,7 @@ import {icon} from './icons.js';
 import {answerFigures, count, duration, percent} from './figures.js';
 import {explain} from './errors.js';
 import {MarkdownView} from './markdown.js';
+import {tokenView} from './tokens.js';
 
 const ENDINGS = {
   length: 'Cut at the token limit. Raise “Max tokens” in the settings, or start a new chat if the context is full.',
@@ -181,6 +182,7 @@ export class MessageView {
     const buttons = running ? [] : [this.node.text ? copy : null,
       this.node.text ? tool('edit', 'edit', this.mine ? 'Edit and send again' : 'Edit into a new branch', () => this.actions.edit(this), 'E') : null,
       this.mine ? null : tool('redo', 'redo', 'Answer again', () => this.actions.regenerate(this.node), 'R')].filter(Boolean);
+    if (this.node.tokens?.length && !running) buttons.push(tool('tokens', 'tokens', 'Tokens and their probabilities', () => this.toggleTokens(), 'P'));
     if (siblings.length > 1 && !running) {
       const step = (by) => this.actions.choose(siblings[at + by]);
       const back = tool('back', 'left', 'Earlier branch', () => step(-1), '[');
@@ -191,6 +193,13 @@ export class MessageView {
     }
     this.tools.replaceChildren(...buttons);
     if (focused) this.tools.querySelector(`[data-tool="${focused}"]`)?.focus();
+  }
+
+  toggleTokens() {
+    if (this.tokens) this.tokens.remove();
+    this.tokens = this.tokens ? null : tokenView(this.node);
+    if (this.tokens) this.notice.before(this.tokens);
+    this.tools.querySelector('[data-tool=tokens]').setAttribute('aria-pressed', String(Boolean(this.tokens)));
   }
 
   // Turns the message into a field. `done(text)` is called with what people made of it, never when they think better.

@@ -24,11 +24,12 @@ const TOOL_EXAMPLE = [{type: 'function', function: {name: 'get_weather', descrip
   parameters: {type: 'object', properties: {city: {type: 'string'}}, required: ['city']}}}];
 
 export function readSettings() {
-  const settings = {sampling: {}, thinking: 'auto', tools: [], toolsText: '', system: '', model: ''};
+  const settings = {sampling: {}, thinking: 'auto', tokens: 'off', tools: [], toolsText: '', system: '', model: ''};
   try {
     const stored = JSON.parse(localStorage.getItem(STORED) ?? '{}');
     for (const [name] of SAMPLING) if (Number.isFinite(stored.sampling?.[name])) settings.sampling[name] = stored.sampling[name];
     if (['auto', 'on', 'off'].includes(stored.thinking)) settings.thinking = stored.thinking;
+    if (stored.tokens === 'on') settings.tokens = 'on';
     for (const name of ['toolsText', 'system', 'model']) if (typeof stored[name] === 'string') settings[name] = stored[name];
     settings.tools = readTools(settings.toolsText) ?? [];
   } catch {
@@ -37,9 +38,9 @@ export function readSettings() {
   return settings;
 }
 
-export function keepSettings({sampling, thinking, toolsText, system, model}) {
+export function keepSettings({sampling, thinking, tokens, toolsText, system, model}) {
   try {
-    localStorage.setItem(STORED, JSON.stringify({sampling, thinking, toolsText, system, model}));
+    localStorage.setItem(STORED, JSON.stringify({sampling, thinking, tokens, toolsText, system, model}));
   } catch {
     // They then last as long as the page.
   }
@@ -102,7 +103,7 @@ export class Settings {
   }
 
   draw() {
-    this.content.replaceChildren(this.model(), this.system(), this.thinking(), this.sampling(), this.tools(), this.looks(), this.stored());
+    this.content.replaceChildren(this.model(), this.system(), this.thinking(), this.sampling(), this.tokenChoice(), this.tools(), this.looks(), this.stored());
   }
 
   model() {
@@ -132,6 +133,13 @@ export class Settings {
       this.settings.thinking = value;
       this.keep();
     }));
+  }
+
+  tokenChoice() {
+    return h('section', {}, choice('tokens', 'Probabilities', [['off', 'Off'], ['on', 'On']], this.settings.tokens, (value) => {
+      this.settings.tokens = value;
+      this.keep();
+    }), h('p', {class: 'hint'}, 'Asks how sure the model is of every token. Answers then have a view of their tokens.'));
   }
 
   sampling() {

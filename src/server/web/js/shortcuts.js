@@ -11,7 +11,7 @@ export const SHEET = [
   ['While writing', [['Enter', 'Send'], ['Shift Enter', 'New line'], ['↑', 'Edit the last message, when the field is empty']]],
   ['On a message', [
     ['↑ ↓', 'Message above, below'], ['C', 'Copy'], ['E', 'Edit into a new branch'], ['R', 'Answer again'], ['[ ]', 'Earlier, later branch'],
-    ['T', 'Fold or unfold thinking'], ['?', 'This sheet'],
+    ['T', 'Fold or unfold thinking'], ['P', 'Probabilities of tokens'], ['?', 'This sheet'],
   ]],
 ];
 

@@ -2,6 +2,7 @@
 
 import {chatStream} from './api.js';
 import {messagesFor} from './conversation.js';
+import {takeTokens} from './tokens.js';
 
 const seconds = () => performance.now() / 1000;
 
@@ -14,6 +15,7 @@ export function requestFor(conversation, node, settings) {
   }
   if (settings.thinking !== 'auto') body.chat_template_kwargs = {enable_thinking: settings.thinking === 'on'};
   if (settings.tools?.length) body.tools = settings.tools;
+  if (settings.tokens === 'on') Object.assign(body, {logprobs: true, top_logprobs: 5});
   return body;
 }
 
@@ -81,6 +83,7 @@ export async function runTurn(conversation, node, settings, signal, changed) {
     for await (const event of chatStream(requestFor(conversation, node, settings), signal)) {
       const choice = event.choices?.[0];
       if (choice?.delta) takeDelta(node, choice.delta, stats, times);
+      if (choice?.logprobs?.content) takeTokens(node, choice.logprobs.content);
       if (choice?.finish_reason) node.finish = choice.finish_reason;
       if (event.usage) takeUsage(stats, event.usage);
       if (event.timings) takeTimings(stats, event.timings);
