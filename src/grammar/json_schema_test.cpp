@@ -285,6 +285,7 @@ TEST(JsonSchema, MasksSayWhatSingleTokensSayAndTextsAreValid) {
   const std::shared_ptr<const TokenTrie> trie = small_vocabulary();
   const char* schemas[] = {
       "true",
+      R"({"type":"array","items":{"enum":[true,false,"the",[],["abc"]]},"minItems":2,"maxItems":30})",
       R"({"type":"object","properties":{"name":{"type":"string","minLength":1,"maxLength":20},"age":{"type":"integer","minimum":0,"maximum":150},"tags":{"type":"array","items":{"enum":["the","and","x"]},"maxItems":40},"id":{"type":"string","format":"uuid"}},"required":["name","age"]})",
       R"({"$defs":{"t":{"type":"object","properties":{"v":{"type":["number","null"]},"kids":{"type":"array","items":{"$ref":"#/$defs/t"}}},"required":["v"]}},"$ref":"#/$defs/t"})",
       R"~({"type":"object","properties":{"a":{"type":"number","minimum":-1.5,"maximum":7}},"patternProperties":{"^n":{"type":"boolean"}},"additionalProperties":{"type":"string","pattern":"^(ab)+$"}})~"};

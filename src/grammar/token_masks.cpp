@@ -213,7 +213,9 @@ bool TokenMasks::add_counted(SetMachine& machine, Item item, std::span<uint64_t>
   if (!body.prefix_code || edges.size() != 1 || !automaton_->is_virtual(edges[0].state))
     return false;
   Automaton::Place at = automaton_->place(edges[0].state);
-  if (edges[0].node <= SetMachine::kOpen) return false;
+  // A rule called at the very end of the repeated one returns to the same place.
+  const bool own = automaton_->rule(at.rule).body == automaton_->state(item.state).rule;
+  if (!own || edges[0].node <= SetMachine::kOpen) return false;
   --at.count;  // the reading at hand has begun only
   add_repeat(machine, repeat_mask(item.state), at, edges[0].node, mask);
   return true;

@@ -298,7 +298,12 @@ SampledToken Sampler::sample(std::span<const float> logits) {
   SampledToken sampled;
   sampled.token = draw();
   if (params_.top_logprobs >= 0) add_logprobs(logits, sampled);
+  const bool masked = masking();
   count(sampled.token);
+  if (masked && refused_ > 0) {
+    fail(ErrorCode::kInternal, "constrained text: token {} was allowed and then refused: {}",
+         sampled.token, constraint_->explain());
+  }
   return sampled;
 }
 
