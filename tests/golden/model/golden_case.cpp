@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/cpu_info.h"
 #include "base/file.h"
 #include "formats/safetensors.h"
 
@@ -49,6 +50,8 @@ GoldenCase::GoldenCase(const std::string& name, int threads, const std::string& 
       std::make_unique<Checkpoint>(open_checkpoint(file.empty() ? folder : folder + "/" + file));
   BackendOptions options;
   options.threads = threads;
+  // Chunks of delta nets round to bf16 there, and the limits are those of fp32.
+  options.exact_activations = selected_isa() >= Isa::kAmx;
   backend_ = open_backend(options);
   model_ = Model::load(*checkpoint_, *backend_);
 }
