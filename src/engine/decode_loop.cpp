@@ -76,10 +76,11 @@ std::vector<int32_t> DecodeLoop::draft() {
   std::vector<int32_t> found = session_.lookup.draft(limit);
   DraftControl::Choice by_lookup, by_module;
   if (!found.empty()) {
-    by_lookup = session_.control.choose(DraftSource::kLookup, static_cast<int64_t>(found.size()));
+    by_lookup = session_.control.choose(DraftSource::kLookup, static_cast<int64_t>(found.size()),
+                                        session_.costs);
   }
   if (session_.module != nullptr && by_lookup.depth < 2)
-    by_module = session_.control.choose(DraftSource::kModule, limit);
+    by_module = session_.control.choose(DraftSource::kModule, limit, session_.costs);
   if (by_lookup.depth > 0 && by_lookup.tokens_per_second >= by_module.tokens_per_second) {
     source_ = DraftSource::kLookup;
     found.resize(static_cast<size_t>(by_lookup.depth));
@@ -94,7 +95,7 @@ std::vector<int32_t> DecodeLoop::draft() {
   const auto start = Clock::now();
   std::vector<int32_t> drafts = session_.module->draft(by_module.depth, sampler_);
   const double seconds = seconds_since(start);
-  session_.control.record_drafts(static_cast<int64_t>(drafts.size()), seconds);
+  session_.costs.record_drafts(static_cast<int64_t>(drafts.size()), seconds);
   out_.drafts.draft_seconds += seconds;
   return drafts;
 }
@@ -106,7 +107,7 @@ bool DecodeLoop::verify(const std::vector<int32_t>& drafts) {
   tokens.insert(tokens.end(), drafts.begin(), drafts.end());
   const auto start = Clock::now();
   session_.step(tokens, LogitRows::kAll, /*deferred=*/count > 0);
-  session_.control.record_step(count + 1, seconds_since(start));
+  session_.costs.record_step(count + 1, seconds_since(start));
   ++out_.drafts.steps;
 
   int64_t accepted = 0;

@@ -34,7 +34,7 @@ double DraftControl::acceptance(DraftSource source, int64_t place) const {
   return rate.hits / rate.trials;
 }
 
-double DraftControl::step_seconds(int64_t rows) const {
+double StepCosts::step_seconds(int64_t rows) const {
   const auto at = [&](int64_t n) { return step_seconds_[static_cast<size_t>(n)]; };
   if (at(rows) > 0) return at(rows);
   int64_t below = rows - 1, above = rows + 1;
@@ -51,30 +51,32 @@ double DraftControl::step_seconds(int64_t rows) const {
   return above <= kMostDrafts + 1 ? at(above) : 0;
 }
 
-double DraftControl::expected(DraftSource source, int64_t depth) const {
+double DraftControl::expected(DraftSource source, int64_t depth, const StepCosts& costs) const {
   double tokens = 1, all = 1;
   for (int64_t place = 0; place < depth; ++place) {
     all *= acceptance(source, place);
     tokens += all;
   }
   const double drafting =
-      source == DraftSource::kModule ? draft_seconds_ * static_cast<double>(depth) : 0;
-  const double seconds = step_seconds(depth + 1) + drafting;
+      source == DraftSource::kModule ? costs.draft_seconds() * static_cast<double>(depth) : 0;
+  const double seconds = costs.step_seconds(depth + 1) + drafting;
   return seconds > 0 ? tokens / seconds : 0;
 }
 
-DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit) {
+DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit,
+                                          const StepCosts& costs) {
   limit = std::clamp<int64_t>(limit, 0, kMostDrafts);
   if (fixed_ >= 0) {
     const int64_t depth = std::min(fixed_, limit);
-    return {depth, expected(source, depth)};
+    return {depth, expected(source, depth, costs)};
   }
   ++rounds_;
-  if (limit == 0) return {0, expected(source, 0)};
-  if (step_seconds_[1] == 0) return {0, 0};  // plain decoding is the yardstick: measure it first
-  Choice best{0, expected(source, 0) * kLeastGain};
+  if (limit == 0) return {0, expected(source, 0, costs)};
+  if (!costs.knows_plain_steps())
+    return {0, 0};  // plain decoding is the yardstick: measure it first
+  Choice best{0, expected(source, 0, costs) * kLeastGain};
   for (int64_t depth = 1; depth <= limit; ++depth) {
-    const double speed = expected(source, depth);
+    const double speed = expected(source, depth, costs);
     if (speed > best.tokens_per_second) best = {depth, speed};
   }
   if (best.depth == 0) {
@@ -88,7 +90,7 @@ DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit) {
   return best;
 }
 
-void DraftControl::record_step(int64_t rows, double seconds) {
+void StepCosts::record_step(int64_t rows, double seconds) {
   HEADGATE_CHECK(rows >= 1);
   if (rows > kMostDrafts + 1) return;
   double& mean = step_seconds_[static_cast<size_t>(rows)];
@@ -96,7 +98,7 @@ void DraftControl::record_step(int64_t rows, double seconds) {
   mean = mean == 0 ? seconds : mean + 0.15 * (std::min(seconds, 1.5 * mean) - mean);
 }
 
-void DraftControl::record_drafts(int64_t drafts, double seconds) {
+void StepCosts::record_drafts(int64_t drafts, double seconds) {
   if (drafts == 0) return;
   const double each = seconds / static_cast<double>(drafts);
   draft_seconds_ =

@@ -11,10 +11,25 @@ constexpr int64_t kMostDrafts = 7;  // tokens drafted in one round
 enum class DraftSource { kModule, kLookup };  // the model's own drafting module; the text so far
 constexpr int64_t kDraftSources = 2;
 
-// Learns two things while a text is generated, and forgets them slowly: how often the draft at each
-// place of a chain is kept, given that those before it were; and how long a step of so many rows
-// and a draft take. From these it chooses the depth with the most tokens per second. A text does
-// not depend on the choice: drafts change when tokens come, never which.
+// How long steps and drafts take here and now. Thread rule: one thread.
+class StepCosts {
+ public:
+  void record_step(int64_t rows, double seconds);      // a step of 1..kMostDrafts + 1 rows
+  void record_drafts(int64_t drafts, double seconds);  // by the module
+
+  double step_seconds(int64_t rows) const;  // measured, or estimated from others; 0: nothing known
+  double draft_seconds() const { return draft_seconds_; }  // of one draft of the module
+  bool knows_plain_steps() const { return step_seconds_[1] > 0; }
+
+ private:
+  std::array<double, kMostDrafts + 2> step_seconds_{};  // by rows; 0: never measured
+  double draft_seconds_ = 0;
+};
+
+// Learns while a text is generated, and forgets slowly, how often the draft at each place of a
+// chain is kept, given that those before it were. From this and the costs it chooses the depth with
+// the most tokens per second. A text does not depend on the choice: drafts change when tokens come,
+// never which.
 //
 // Source of the economics: expected tokens of a round = 1 + sum of products of acceptances
 // (Leviathan et al. 2023, arXiv 2211.17192, section 3), over the measured time of the round.
@@ -28,27 +43,22 @@ class DraftControl {
     double tokens_per_second = 0;  // expected; 0 while nothing is known
   };
   // At most `limit` drafts.
-  Choice choose(DraftSource source, int64_t limit);
+  Choice choose(DraftSource source, int64_t limit, const StepCosts& costs);
 
-  void record_step(int64_t rows, double seconds);      // a step of 1..kMostDrafts + 1 rows
-  void record_drafts(int64_t drafts, double seconds);  // by the module
   void record_round(DraftSource source, int64_t drafted, int64_t accepted);
 
   double acceptance(DraftSource source, int64_t place) const;  // place 0 is the first draft
-  double step_seconds(int64_t rows) const;                     // measured, or estimated from others
 
  private:
   struct Rate {
     double hits, trials;
   };
 
-  double expected(DraftSource source, int64_t depth) const;
+  double expected(DraftSource source, int64_t depth, const StepCosts& costs) const;
 
   int64_t fixed_;
   int64_t rounds_ = 0, quiet_rounds_ = 0;
   std::array<std::array<Rate, kMostDrafts>, kDraftSources> rates_;
-  std::array<double, kMostDrafts + 2> step_seconds_{};  // by rows; 0: never measured
-  double draft_seconds_ = 0;                            // of one draft of the module
 };
 
 }  // namespace headgate

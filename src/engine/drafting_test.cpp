@@ -51,12 +51,13 @@ TEST(LookupDrafter, GrowingTextGivesWhatAFreshIndexGives) {
 // and drafts are kept with probability `keep`; returns the mean depth of the last rounds.
 double settled_depth(double keep, double more, double draft_cost) {
   DraftControl control;
+  StepCosts costs;
   double depths = 0;
   constexpr int kRounds = 600, kLast = 200;
   for (int round = 0; round < kRounds; ++round) {
-    const int64_t depth = control.choose(DraftSource::kModule, kMostDrafts).depth;
-    control.record_step(depth + 1, 1.0 + more * static_cast<double>(depth));
-    control.record_drafts(depth, draft_cost * static_cast<double>(depth));
+    const int64_t depth = control.choose(DraftSource::kModule, kMostDrafts, costs).depth;
+    costs.record_step(depth + 1, 1.0 + more * static_cast<double>(depth));
+    costs.record_drafts(depth, draft_cost * static_cast<double>(depth));
     int64_t kept = 0;
     while (kept < depth &&
            random_uniform(11, static_cast<uint64_t>(round), static_cast<uint64_t>(kept)) < keep) {
@@ -80,21 +81,22 @@ TEST(DraftControl, StopsWhereRowsCostAsMuchAsSteps) {
 
 TEST(DraftControl, KeepsAFixedDepth) {
   DraftControl control(3);
+  StepCosts costs;
   for (int i = 0; i < 100; ++i) {
-    EXPECT_EQ(control.choose(DraftSource::kModule, 7).depth, 3);
-    EXPECT_EQ(control.choose(DraftSource::kModule, 2).depth, 2);
-    control.record_step(4, 9.0);
+    EXPECT_EQ(control.choose(DraftSource::kModule, 7, costs).depth, 3);
+    EXPECT_EQ(control.choose(DraftSource::kModule, 2, costs).depth, 2);
+    costs.record_step(4, 9.0);
     control.record_round(DraftSource::kModule, 3, 0);
   }
 }
 
-TEST(DraftControl, EstimatesStepsItHasNotSeen) {
-  DraftControl control;
-  EXPECT_EQ(control.step_seconds(2), 0);
-  control.record_step(1, 1.0);
-  EXPECT_GT(control.step_seconds(3), control.step_seconds(2));
-  control.record_step(5, 2.0);
-  EXPECT_DOUBLE_EQ(control.step_seconds(3), 1.5);
+TEST(StepCosts, EstimatesStepsItHasNotSeen) {
+  StepCosts costs;
+  EXPECT_EQ(costs.step_seconds(2), 0);
+  costs.record_step(1, 1.0);
+  EXPECT_GT(costs.step_seconds(3), costs.step_seconds(2));
+  costs.record_step(5, 2.0);
+  EXPECT_DOUBLE_EQ(costs.step_seconds(3), 1.5);
 }
 
 }  // namespace

@@ -62,6 +62,7 @@ class Engine::Impl {
     {
       const std::lock_guard lock(mutex_);
       draining_ = stopping_ = true;
+      cancel_all();
     }
     wake_.notify_all();
     thread_.join();
@@ -126,10 +127,7 @@ class Engine::Impl {
     draining_ = true;
     const auto empty = [this] { return idle_ && inbox_.empty() && !forget_; };
     if (drained_.wait_until(lock, deadline, empty)) return true;
-    for (const auto& [id, weak] : tickets_) {
-      if (const std::shared_ptr<Ticket> ticket = weak.lock()) ticket->cancelled = true;
-    }
-    wake_.notify_all();
+    cancel_all();
     drained_.wait(lock, empty);
     return false;
   }
@@ -138,6 +136,13 @@ class Engine::Impl {
   const Model& model() const { return *model_; }
 
  private:
+  // Under mutex_.
+  void cancel_all() {
+    for (const auto& [id, weak] : tickets_) {
+      if (const std::shared_ptr<Ticket> ticket = weak.lock()) ticket->cancelled = true;
+    }
+  }
+
   // Under mutex_.
   [[noreturn]] void refuse(const std::string& why, bool draining) {
     ++shed_;

@@ -18,29 +18,24 @@ void FairShares::add(Ticket& ticket) {
     at->second.served = shares_.size() > 1 ? least : 0;
   }
   ++at->second.requests;
+  ticket.account = &at->second;
   ticket.fair_tag = at->second.served + static_cast<double>(ticket.request.prompt.size());
 }
 
-void FairShares::remove(const Ticket& ticket) {
-  const auto at = shares_.find(ticket.request.share_key);
-  HEADGATE_CHECK(at != shares_.end());
-  if (--at->second.requests == 0) shares_.erase(at);
+void FairShares::remove(Ticket& ticket) {
+  HEADGATE_CHECK(ticket.account != nullptr);
+  if (--ticket.account->requests == 0) shares_.erase(ticket.request.share_key);
+  ticket.account = nullptr;
 }
 
 void FairShares::serve(const Ticket& ticket, int64_t tokens) {
-  const auto at = shares_.find(ticket.request.share_key);
-  HEADGATE_CHECK(at != shares_.end());
-  at->second.served += static_cast<double>(tokens);
+  if (ticket.account != nullptr) ticket.account->served += static_cast<double>(tokens);
 }
 
-double FairShares::served(const Ticket& ticket) const {
-  return shares_.at(ticket.request.share_key).served;
-}
-
-bool FairShares::before(const Sequence& a, const Sequence& b) const {
+bool FairShares::before(const Sequence& a, const Sequence& b) {
   if (a.request().priority != b.request().priority)
     return a.request().priority > b.request().priority;
-  const double served_a = served(*a.ticket), served_b = served(*b.ticket);
+  const double served_a = a.ticket->account->served, served_b = b.ticket->account->served;
   if (served_a != served_b) return served_a < served_b;
   if (a.ticket->fair_tag != b.ticket->fair_tag) return a.ticket->fair_tag < b.ticket->fair_tag;
   return a.outranks(b);

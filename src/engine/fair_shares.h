@@ -16,21 +16,15 @@ namespace headgate {
 // 1997).
 class FairShares {
  public:
-  void add(Ticket& ticket);           // came
-  void remove(const Ticket& ticket);  // ended
-  void serve(const Ticket& ticket, int64_t tokens);
+  void add(Ticket& ticket);     // came
+  void remove(Ticket& ticket);  // ended
+  static void serve(const Ticket& ticket, int64_t tokens);
 
   // Whether `a` goes before `b`: priority, key, tag, arrival.
-  bool before(const Sequence& a, const Sequence& b) const;
+  static bool before(const Sequence& a, const Sequence& b);
 
  private:
-  struct Share {
-    int64_t requests = 0;
-    double served = 0;  // tokens
-  };
-  double served(const Ticket& ticket) const;
-
-  std::map<std::string, Share> shares_;  // of keys with requests
+  std::map<std::string, ShareAccount> shares_;  // of keys with requests
 };
 
 }  // namespace headgate

@@ -79,9 +79,13 @@ void ModuleDrafter::rewind(int64_t position, std::span<const float> last_hidden)
   }
 }
 
+bool ModuleDrafter::ready() const {
+  return !tokens_.empty() &&
+         hidden_.size() == tokens_.size() * static_cast<size_t>(model_.config().hidden_size);
+}
+
 std::vector<int32_t> ModuleDrafter::draft(int64_t count, Sampler& sampler) {
-  HEADGATE_CHECK(pairs() > 0 && hidden_.size() / static_cast<size_t>(model_.config().hidden_size) ==
-                                    tokens_.size());
+  HEADGATE_CHECK(ready());
   std::vector<int32_t> drafts;
   feed(pairs(), LogitRows::kLast);
   const int64_t verified = state_.position();

@@ -34,6 +34,8 @@ class ModuleDrafter {
   // one pair of the module's past is a guess, which can only cost drafts.
   void rewind(int64_t position, std::span<const float> last_hidden);
 
+  // Whether draft() may be called: some pair is complete, and no position waits for its token.
+  bool ready() const;
   // `count` tokens after the last one added, drawn by `sampler`, which is left as it was found.
   std::vector<int32_t> draft(int64_t count, Sampler& sampler);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "engine/checkpoints.h"
 #include "model/prefill_chunk.h"
 
@@ -10,17 +11,30 @@ namespace headgate {
 namespace {
 
 constexpr int64_t kPageTokens = 256;
-constexpr int64_t kDefaultStates = 8;               // beside the pages of one full context
+constexpr int64_t kDefaultStates = 8;  // beside the pages of one full context
+constexpr int64_t kReplayRows = 32;
+constexpr int64_t kMostDrafting = 8;  // sequences; where more run, a step has rows enough
 constexpr int64_t kScoreBytes = int64_t{64} << 20;  // of logits of one step
 constexpr double kLongestPrefillStep = 5;           // seconds, while nobody streams
 
-StateShape shape_of(const Model& model, const EngineOptions& options) {
-  return model.state_shape(options.kv_dtype, kPageTokens, 0);
+int64_t most_drafts(const EngineOptions& options) {
+  return options.drafts < 0 ? kMostDrafts : std::min(options.drafts, kMostDrafts);
 }
 
+StateShape shape_of(const Model& model, const EngineOptions& options) {
+  const int64_t drafts = most_drafts(options);
+  return model.state_shape(options.kv_dtype, kPageTokens, drafts > 0 ? drafts + 1 : 0);
+}
+
+// Of the trunk's states. The drafting module keeps one layer's keys and values beside them, for as
+// many tokens at most.
 int64_t budget_of(const Model& model, const EngineOptions& options) {
-  if (options.state_budget_bytes > 0) return options.state_budget_bytes;
   const StateShape shape = shape_of(model, options);
+  if (options.state_budget_bytes > 0) {
+    if (most_drafts(options) == 0 || !model.has_mtp() || shape.attention_layers == 0)
+      return options.state_budget_bytes;
+    return options.state_budget_bytes / (shape.attention_layers + 1) * shape.attention_layers;
+  }
   const int64_t context = options.context > 0 ? options.context : model.config().context_length;
   const int64_t pages = (context + kPageTokens - 1) / kPageTokens + 1;
   return pages * shape.page_bytes() + kDefaultStates * shape.recurrent_bytes();
@@ -52,6 +66,7 @@ void check_options(const EngineOptions& o) {
   check("waiting requests", o.max_waiting_requests, 1);
   check("waiting tokens", o.max_waiting_tokens, 1);
   check("prefill chunk", o.prefill_chunk, 0);
+  check("drafts", o.drafts, -1);
   check("checkpoint distance", o.checkpoint_every, 1);
   if (!(o.prefill_slowdown >= 1.05 && o.prefill_slowdown <= 1000)) {
     fail(ErrorCode::kInvalidArgument, "prefill slowdown: found {}, expected 1.05 to 1000",
@@ -78,16 +93,33 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
           8, kScoreBytes / (4 * std::max<int64_t>(model_->config().vocabulary, 1)))),
       budget_(options.prefill_chunk > 0 ? options.prefill_chunk
                                         : default_prefill_chunk(model_->config()),
-              options.prefill_slowdown, kLongestPrefillStep) {}
+              options.prefill_slowdown, kLongestPrefillStep),
+      costs_(kMostDrafting + 1) {
+  // A step that nobody waits for any more is not worth finishing.
+  result_.abandon = [this] {
+    return std::all_of(planned_.begin(), planned_.end(), [](const Sequence* sequence) {
+      return sequence->ticket->cancelled.load(std::memory_order_relaxed);
+    });
+  };
+}
 
 void Scheduler::add(const std::shared_ptr<Ticket>& ticket) {
   shares_.add(*ticket);
   auto sequence = std::make_unique<Sequence>(ticket, 0, text_tokens_);
   sequence->forks = ticket->request.choices - 1;
+  make_drafts(*sequence);
   sequence->checkpoints = choose_checkpoints(sequence->prompt_tokens, ticket->request.checkpoints,
                                              options_.checkpoint_every);
   ++totals_.requests;
   waiting_.push_back(std::move(sequence));
+}
+
+void Scheduler::make_drafts(Sequence& sequence) {
+  const int64_t wanted = sequence.request().drafts, most = most_drafts(options_);
+  if (most == 0 || wanted == 0 || sequence.request().max_tokens == 0) return;
+  const int64_t fixed = wanted < 0 ? options_.drafts : std::min(wanted, most);
+  sequence.drafts = std::make_unique<SequenceDrafts>(*model_, options_.kv_dtype, context_,
+                                                     fixed < 0 ? -1 : std::min(fixed, kMostDrafts));
 }
 
 void Scheduler::drop_ended() {
@@ -114,7 +146,7 @@ void Scheduler::admit() {
   while (!waiting_.empty()) {
     const auto next =
         std::min_element(waiting_.begin(), waiting_.end(),
-                         [&](const Owned& a, const Owned& b) { return shares_.before(*a, *b); });
+                         [](const Owned& a, const Owned& b) { return FairShares::before(*a, *b); });
     if (!fits(**next)) {
       if (!displace_for(**next)) return;
       continue;  // the list has changed
@@ -140,13 +172,42 @@ int64_t Scheduler::give_rows(Sequence& sequence, int64_t most) {
   }
   if (sequence.request().prompt_logprobs >= 0 && sequence.position() < sequence.prompt_tokens)
     rows = std::min(rows, score_rows_);
-  // Tokens of its own that it forgot are fed apart from the prompt: they get no scores.
-  if (sequence.position() < sequence.prompt_tokens)
-    rows = std::min(rows, sequence.prompt_tokens - sequence.position());
+  // Tokens of its own that it forgot are fed apart from the prompt: they get no scores, and go few
+  // at a time, since kernels for long pieces round otherwise than those it was decoded with.
+  rows = std::min(rows, sequence.position() < sequence.prompt_tokens
+                            ? sequence.prompt_tokens - sequence.position()
+                            : kReplayRows);
   if (!reserve(sequence, rows)) return 0;
   sequence.rows = rows;
   planned_.push_back(&sequence);
   return rows;
+}
+
+int64_t Scheduler::give_decode_rows(Sequence& sequence, int64_t decoding) {
+  if (!sequence.begun || sequence.drafts == nullptr || decoding > kMostDrafting)
+    return give_rows(sequence, 1);
+  const Request& request = sequence.request();
+  int64_t limit = std::min(context_ - sequence.size() - 1, most_drafts(options_));
+  if (request.max_tokens >= 0)
+    limit = std::min(limit, request.max_tokens - sequence.generated() - 1);
+  try {
+    sequence.drafted = sequence.drafts->draft(limit, costs_[static_cast<size_t>(decoding)],
+                                              sequence.sampler, sequence.result.drafts);
+  } catch (const Error& e) {
+    // No drafts, then; the module starts anew from here.
+    log_debug("engine: request {} drafts nothing: {}", sequence.ticket->id, e.what());
+    sequence.drafts->follow(false);
+  }
+  const auto drafts = static_cast<int64_t>(sequence.drafted.size());
+  if (drafts > 0 && sequence.state->reserve(1 + drafts)) {
+    sequence.round.assign(1, sequence.tokens.back());
+    sequence.round.insert(sequence.round.end(), sequence.drafted.begin(), sequence.drafted.end());
+    sequence.rows = 1 + drafts;
+    planned_.push_back(&sequence);
+    return sequence.rows;
+  }
+  sequence.drafted.clear();
+  return give_rows(sequence, 1);
 }
 
 void Scheduler::plan_prompts(const std::vector<Sequence*>& reading, int64_t budget) {
@@ -174,22 +235,26 @@ void Scheduler::plan() {
   std::vector<Sequence*> order, reading;
   for (const Owned& sequence : running_) {
     sequence->rows = 0;
+    sequence->drafted.clear();
     order.push_back(sequence.get());
   }
   std::sort(order.begin(), order.end(),
             [](const Sequence* a, const Sequence* b) { return a->outranks(*b); });
-  int64_t decoding = 0;
+  const auto decoding = std::count_if(
+      order.begin(), order.end(), [](const Sequence* sequence) { return !sequence->prefilling(); });
   for (Sequence* sequence : order) {
     if (!sequence->state) continue;  // preempted by one before
+    if (sequence->drafts != nullptr)
+      sequence->drafts->follow(static_cast<int64_t>(order.size()) <= kMostDrafting);
     if (sequence->prefilling()) {
       reading.push_back(sequence);
     } else {
-      decoding += give_rows(*sequence, 1);
+      (void)give_decode_rows(*sequence, decoding);
     }
   }
   if (reading.empty()) return;
   std::sort(reading.begin(), reading.end(),
-            [&](const Sequence* a, const Sequence* b) { return shares_.before(*a, *b); });
+            [](const Sequence* a, const Sequence* b) { return FairShares::before(*a, *b); });
   plan_prompts(reading, budget_.tokens(decoding));
 }
 

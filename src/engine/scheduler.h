@@ -62,6 +62,8 @@ class Scheduler {
   void plan();
   void plan_prompts(const std::vector<Sequence*>& reading, int64_t budget);
   int64_t give_rows(Sequence& sequence, int64_t most);
+  // One row of a decoding sequence, and drafts where they pay; 0 when there is no room.
+  int64_t give_decode_rows(Sequence& sequence, int64_t decoding);
 
   // The step.
   bool compute();
@@ -71,8 +73,15 @@ class Scheduler {
   void pool_hidden(Sequence& sequence);
   void finish_prompt(Sequence& sequence, View logits);
   void fork(Sequence& sequence, View logits);
-  // Draws from a row of logits and hands the token over. False when the choice has ended.
-  bool emit(Sequence& sequence, const float* logits);
+  void begin_fork(Sequence& fork, View logits);
+  // Draws from a row of logits and hands the token over; the reason when that ends the choice.
+  std::optional<FinishReason> emit(Sequence& sequence, const float* logits);
+  // emit(), and the end it may bring.
+  void emit_last(Sequence& sequence, View logits);
+  // Draws as long as the drafts are right, and takes the others back.
+  void verify(Sequence& sequence, View logits);
+  void feed_module(Sequence& sequence, int64_t rows);
+  void make_drafts(Sequence& sequence);
   View logits_of(const Sequence& sequence) const;
 
   void finish(Sequence& sequence, FinishReason reason);
@@ -90,6 +99,7 @@ class Scheduler {
   int64_t context_;
   int64_t score_rows_;  // of one step, so that their logits stay small
   PrefillBudget budget_;
+  std::vector<StepCosts> costs_;  // of plain rounds and rounds with drafts, by sequences in a step
   FairShares shares_;
   std::vector<Owned> waiting_, running_;
   std::vector<Owned> born_;  // forks of this step

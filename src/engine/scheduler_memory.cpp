@@ -61,6 +61,8 @@ void Scheduler::preempt(Sequence& victim) {
   log_debug("engine: request {} gives up the state of {} tokens", victim.ticket->id,
             victim.position());
   retire_state(victim);
+  if (!victim.prompt_done) victim.pooled.clear();
+  if (victim.drafts != nullptr) victim.drafts->follow(false);
   ++victim.result.preemptions;
   ++totals_.preemptions;
   waiting_.push_back(std::move(*at));

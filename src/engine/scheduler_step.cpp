@@ -35,32 +35,54 @@ void Scheduler::step() {
 bool Scheduler::compute() {
   items_.clear();
   result_.keep_hidden = false;
-  int64_t row = 0, decoding = 0, prompt_rows = 0;
+  int64_t row = 0, decoding = 0, decode_rows = 0, prompt_rows = 0;
   for (Sequence* sequence : planned_) {
     const int64_t from = sequence->position(), to = from + sequence->rows;
+    const bool drafted = !sequence->drafted.empty();
     const bool scored = sequence->request().prompt_logprobs >= 0 && from < sequence->prompt_tokens;
     const bool last = to == sequence->size() || to == sequence->prompt_tokens;
     sequence->item = items_.size();
     sequence->first_row = row;
-    items_.push_back({&*sequence->state,
-                      std::span(sequence->tokens)
-                          .subspan(static_cast<size_t>(from), static_cast<size_t>(sequence->rows)),
-                      scored ? LogitRows::kAll : (last ? LogitRows::kLast : LogitRows::kNone)});
+    const std::span<const int32_t> tokens =
+        drafted ? std::span<const int32_t>(sequence->round)
+                : std::span<const int32_t>(sequence->tokens)
+                      .subspan(static_cast<size_t>(from), static_cast<size_t>(sequence->rows));
+    items_.push_back(
+        {&*sequence->state, tokens,
+         drafted || scored ? LogitRows::kAll : (last ? LogitRows::kLast : LogitRows::kNone),
+         drafted});
     row += sequence->rows;
-    (sequence->prefilling() ? prompt_rows : decoding) += sequence->rows;
-    if (sequence->request().pooling != Pooling::kNone) result_.keep_hidden = true;
+    if (sequence->prefilling()) {
+      prompt_rows += sequence->rows;
+    } else {
+      ++decoding;
+      decode_rows += sequence->rows;
+    }
+    if (sequence->request().pooling != Pooling::kNone ||
+        (sequence->drafts != nullptr && sequence->drafts->follows()))
+      result_.keep_hidden = true;
   }
   const auto begun = EngineClock::now();
   try {
     if (options_.before_step) options_.before_step();
     model_->forward(items_, result_);
   } catch (...) {
-    // The states may be half written: none of them can be used any more.
-    for (Sequence* sequence : planned_) fail_with(*sequence, std::current_exception());
+    const std::exception_ptr error = std::current_exception();
+    for (Sequence* sequence : planned_) {
+      sequence->state.reset();  // perhaps half written
+      if (sequence->ticket->cancelled) {
+        finish(*sequence, FinishReason::kCancelled);
+      } else {
+        fail_with(*sequence, error);
+      }
+    }
     return false;
   }
   const double seconds = seconds_between(begun, EngineClock::now());
   budget_.record(decoding, prompt_rows, seconds);
+  if (prompt_rows == 0 && decoding < static_cast<int64_t>(costs_.size()))
+    costs_[static_cast<size_t>(decoding)].record_step((decode_rows + decoding / 2) / decoding,
+                                                      seconds);
   ++totals_.steps;
   totals_.busy_seconds += seconds;
   return true;
@@ -76,7 +98,7 @@ View Scheduler::logits_of(const Sequence& sequence) const {
 
 void Scheduler::deliver() {
   for (Sequence* sequence : planned_) {
-    shares_.serve(*sequence->ticket, sequence->rows);
+    FairShares::serve(*sequence->ticket, sequence->rows);
     try {
       deliver(*sequence);
     } catch (...) {
@@ -93,23 +115,68 @@ void Scheduler::deliver(Sequence& sequence) {
                            "logits: found values that are no numbers, expected finite ones");
     }
   }
+  if (!sequence.drafted.empty()) return verify(sequence, logits);
   const int64_t position = sequence.position();
+  feed_module(sequence, sequence.rows);
   if (!sequence.prompt_done) {
     if (sequence.request().prompt_logprobs >= 0) score(sequence, logits);
     if (sequence.request().pooling != Pooling::kNone) pool_hidden(sequence);
     checkpoint(sequence);
-    sequence.ticket->sink->progress(position, sequence.prompt_tokens);
+    // What is computed a second time, after a preemption or for another choice, was told before.
+    if (sequence.choice == 0 && position > sequence.told)
+      sequence.ticket->sink->progress(position, sequence.prompt_tokens);
+    sequence.told = std::max(sequence.told, position);
     if (position < sequence.prompt_tokens) return;
     return finish_prompt(sequence, logits);
   }
-  if (position == sequence.size()) (void)emit(sequence, logits.row(logits.rows - 1));
+  if (position < sequence.size()) return;
+  ++sequence.result.drafts.steps;
+  emit_last(sequence, logits);
+}
+
+void Scheduler::feed_module(Sequence& sequence, int64_t rows) {
+  if (sequence.drafts == nullptr || !sequence.drafts->follows()) return;
+  const int64_t size = result_.hidden_size;
+  const View hidden{result_.hidden.data() + sequence.first_row * size, rows, size};
+  const int64_t end = sequence.drafted.empty() ? sequence.position() : 0;
+  // Tokens that a round of drafts confirms are told one by one as they are drawn.
+  std::span<const int32_t> next;
+  if (end > 0) {
+    const int64_t known = std::min(end + 1, sequence.size());
+    next = std::span<const int32_t>(sequence.tokens)
+               .subspan(static_cast<size_t>(end - rows + 1),
+                        static_cast<size_t>(known - (end - rows + 1)));
+  }
+  sequence.drafts->add_rows(hidden, next);
+}
+
+void Scheduler::verify(Sequence& sequence, View logits) {
+  const auto drafts = static_cast<int64_t>(sequence.drafted.size());
+  const int64_t before = sequence.position() - sequence.rows;
+  int64_t accepted = 0;
+  std::optional<FinishReason> end = emit(sequence, logits.row(0));
+  while (!end && accepted < drafts &&
+         sequence.tokens.back() == sequence.drafted[static_cast<size_t>(accepted)]) {
+    ++accepted;
+    end = emit(sequence, logits.row(accepted));
+  }
+  const int64_t reached = sequence.state->rewind(before + 1 + accepted);
+  HEADGATE_CHECK(reached == before + 1 + accepted);
+  feed_module(sequence, 1 + accepted);
+  sequence.drafts->record(drafts, accepted, sequence.result.drafts);
+  ++sequence.result.drafts.steps;
+  totals_.drafted_tokens += drafts;
+  totals_.accepted_tokens += accepted;
+  if (end) finish(sequence, *end);
 }
 
 void Scheduler::score(Sequence& sequence, View logits) {
-  const int64_t end = sequence.position(), first = end - sequence.rows + 1;
+  if (sequence.choice != 0) return;
+  const int64_t end = sequence.position(), row_0 = end - sequence.rows + 1;
+  const int64_t first = std::max(row_0, sequence.told + 1);
   std::vector<SampledToken> scores;
   for (int64_t t = first; t <= std::min(end, sequence.prompt_tokens - 1); ++t) {
-    scores.push_back(score_token({logits.row(t - first), static_cast<size_t>(logits.cols)},
+    scores.push_back(score_token({logits.row(t - row_0), static_cast<size_t>(logits.cols)},
                                  text_tokens_, sequence.tokens[static_cast<size_t>(t)],
                                  sequence.request().prompt_logprobs));
   }
@@ -143,64 +210,67 @@ void Scheduler::finish_prompt(Sequence& sequence, View logits) {
   sequence.first_token = EngineClock::now();
   fork(sequence, logits);
   if (request.max_tokens == 0) return finish(sequence, FinishReason::kLength);
-  (void)emit(sequence, logits.row(logits.rows - 1));
+  if (sequence.drafts != nullptr) sequence.drafts->begin(sequence.tokens);
+  emit_last(sequence, logits);
 }
 
 void Scheduler::fork(Sequence& sequence, View logits) {
-  for (int32_t i = 0; i < sequence.forks; ++i) {
-    auto other = std::make_unique<Sequence>(sequence.ticket, sequence.choice + 1 + i, text_tokens_);
-    Sequence& fork = *other;
+  while (sequence.forks > 0) {
+    const int32_t choice = sequence.request().choices - sequence.forks;
+    born_.push_back(std::make_unique<Sequence>(sequence.ticket, choice, text_tokens_));
+    --sequence.forks;
+    Sequence& fork = *born_.back();
+    make_drafts(fork);
+    fork.checkpoints = sequence.checkpoints;
     fork.first_step = sequence.first_step;
     fork.result.cached_tokens = sequence.result.cached_tokens;
     fork.result.miss_position = sequence.result.miss_position;
     fork.result.queue_seconds = sequence.result.queue_seconds;
-    const auto running = static_cast<int64_t>(running_.size() + born_.size());
     std::optional<SequenceState> state;
-    if (running < options_.max_running) {
+    if (static_cast<int64_t>(running_.size() + born_.size()) <= options_.max_running) {
       state = sequence.state->fork();
       while (!state && prefixes_.evict_one()) state = sequence.state->fork();
     }
-    born_.push_back(std::move(other));
     if (!state) continue;  // it waits, and reads the prompt again
     fork.state.emplace(std::move(*state));
-    fork.begun = fork.prompt_done = true;
-    fork.first_token = sequence.first_token;
-    if (fork.request().max_tokens == 0) {
-      finish(fork, FinishReason::kLength);
-      continue;
-    }
-    try {
-      (void)emit(fork, logits.row(logits.rows - 1));
-    } catch (...) {
-      fail_with(fork, std::current_exception());
-    }
+    begin_fork(fork, logits);
   }
-  sequence.forks = 0;
 }
 
-bool Scheduler::emit(Sequence& sequence, const float* logits) {
+void Scheduler::begin_fork(Sequence& fork, View logits) {
+  fork.begun = fork.prompt_done = true;
+  fork.first_token = EngineClock::now();
+  if (fork.request().max_tokens == 0) return finish(fork, FinishReason::kLength);
+  if (fork.drafts != nullptr) fork.drafts->begin(fork.tokens);
+  try {
+    emit_last(fork, logits);
+  } catch (...) {
+    fail_with(fork, std::current_exception());
+  }
+}
+
+void Scheduler::emit_last(Sequence& sequence, View logits) {
+  if (const auto end = emit(sequence, logits.row(logits.rows - 1))) finish(sequence, *end);
+}
+
+std::optional<FinishReason> Scheduler::emit(Sequence& sequence, const float* logits) {
   const Request& request = sequence.request();
   const SampledToken sampled =
       sequence.sampler.sample({logits, static_cast<size_t>(result_.vocabulary)});
   const auto& stops = request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) {
     sequence.result.stop_token = sampled.token;
-    finish(sequence, FinishReason::kStop);
-    return false;
+    return FinishReason::kStop;
   }
   sequence.tokens.push_back(sampled.token);
+  if (sequence.drafts != nullptr) sequence.drafts->add_token(sampled.token);
   ++totals_.generated_tokens;
-  bool going = sequence.ticket->sink->tokens(sequence.choice, {&sampled, 1});
+  if (!sequence.ticket->sink->tokens(sequence.choice, {&sampled, 1})) return FinishReason::kStop;
   const ConstraintState* constraint = sequence.sampler.constraint();
-  if (constraint != nullptr && constraint->is_complete()) going = false;
-  if (!going) {
-    finish(sequence, FinishReason::kStop);
-  } else if (sequence.generated() == request.max_tokens) {
-    finish(sequence, FinishReason::kLength);
-  } else if (sequence.size() >= context_) {
-    finish(sequence, FinishReason::kContext);
-  }
-  return !sequence.ended;
+  if (constraint != nullptr && constraint->is_complete()) return FinishReason::kStop;
+  if (sequence.generated() == request.max_tokens) return FinishReason::kLength;
+  if (sequence.size() >= context_) return FinishReason::kContext;
+  return std::nullopt;
 }
 
 void Scheduler::mark_started(Sequence& sequence) {

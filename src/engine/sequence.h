@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cache/sequence_state.h"
+#include "engine/sequence_drafts.h"
 #include "engine/ticket.h"
 
 namespace headgate {
@@ -38,13 +39,18 @@ struct Sequence {
   std::vector<int64_t> checkpoints;  // ascending
   bool begun = false;                // with this state: a cached prefix has been looked for
   bool prompt_done = false;
+  int64_t told = 0;            // prompt tokens whose progress and scores the sink has heard
   std::vector<double> pooled;  // sum over rows, with Pooling::kMean
   bool ended = false;          // finished() has been called
 
+  std::unique_ptr<SequenceDrafts> drafts;  // null: none wanted
+
   // Of the step being computed.
-  int64_t rows = 0;       // fed, 0: not part of it
-  int64_t first_row = 0;  // among the rows of all sequences
-  size_t item = 0;        // in the batch
+  std::vector<int32_t> drafted;  // follow the last token
+  std::vector<int32_t> round;    // the last token and the drafts, when there are any
+  int64_t rows = 0;              // fed, 0: not part of it
+  int64_t first_row = 0;         // among the rows of all sequences
+  size_t item = 0;               // in the batch
 };
 
 }  // namespace headgate

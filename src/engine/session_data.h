@@ -29,6 +29,7 @@ struct Session::Data {
   std::unique_ptr<ModuleDrafter> module;  // null when the model has no module
   LookupDrafter lookup;
   DraftControl control;
+  StepCosts costs;
   std::vector<float> last_hidden;  // of the last token held, when `module` is there
   // The same at the kept snapshots: where a rewind may lead.
   struct HiddenAt {

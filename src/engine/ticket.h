@@ -17,6 +17,12 @@ inline double seconds_between(EngineClock::time_point from, EngineClock::time_po
   return std::chrono::duration<double>(to - from).count();
 }
 
+// What a share key has had; see FairShares.
+struct ShareAccount {
+  int64_t requests = 0;
+  double served = 0;  // tokens
+};
+
 // Shared by the thread that submitted it (the flag) and the engine's (everything).
 struct Ticket {
   Ticket(uint64_t number, Request asked, std::shared_ptr<RequestSink> receiver)
@@ -39,7 +45,8 @@ struct Ticket {
   // Engine's thread only.
   int32_t open_choices;  // without their finished() yet
   bool started = false;
-  double fair_tag = 0;  // of FairShares
+  ShareAccount* account = nullptr;  // while FairShares knows it
+  double fair_tag = 0;
 };
 
 }  // namespace headgate

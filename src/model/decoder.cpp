@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "model/layers/layers.h"
 
 namespace headgate {
@@ -61,6 +62,7 @@ void run_decoder(Step& step, const ModelWeights& weights, std::span<const BatchI
   b.embed(x, step.buffers.tokens, *weights.embedding);
   step.emit("embed", x);
   for (size_t layer = 0; layer < weights.layers.size(); ++layer) {
+    if (result.abandon && result.abandon()) fail(ErrorCode::kCancelled, "step: broken off");
     if (step.trace != nullptr) step.prefix = fmt::format("layer{}.", layer);
     decoder_layer(step, weights.layers[layer], x);
   }

@@ -50,6 +50,9 @@ struct StepResult {
   std::vector<float>
       hidden;  // [all tokens, hidden_size] after the final norm; filled when keep_hidden
   bool keep_hidden = false;
+  // Asked before every layer, where set: true breaks the step off with Error kCancelled. The states
+  // of its items are then of no use.
+  std::function<bool()> abandon = nullptr;
 };
 
 // Receives inner values while a step runs: "layer3.router_logits" with its matrix. For tests and

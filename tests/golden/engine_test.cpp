@@ -3,13 +3,18 @@
 #include "engine/engine.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 #include <future>
 #include <memory>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "base/random.h"
 #include "engine/session.h"
 #include "formats/checkpoint.h"
@@ -128,8 +133,13 @@ TEST_P(EngineTest, ManyAtOnceSayWhatEachSaysAlone) {
     requests.push_back(any_request(seed));
     want.push_back(alone(requests.back()));
   }
-  for (const size_t at_once : {1, 5, 32}) {
-    const auto engine = make({.context = 512, .state_budget_bytes = int64_t{64} << 20});
+  int64_t drafted = 0;
+  for (const size_t at_once : {1, 5, 8, 32}) {
+    EngineOptions options;
+    options.context = 512;
+    options.state_budget_bytes = int64_t{64} << 20;
+    options.drafts = at_once == 8 ? 3 : -1;
+    const auto engine = make(options);
     for (size_t first = 0; first < requests.size(); first += at_once) {
       const size_t end = std::min(first + at_once, requests.size());
       std::vector<std::shared_ptr<Listener>> listeners;
@@ -144,6 +154,10 @@ TEST_P(EngineTest, ManyAtOnceSayWhatEachSaysAlone) {
         EXPECT_EQ(listener.result().generated_tokens, static_cast<int64_t>(want[i].size()));
       }
     }
+    drafted += engine->stats().drafted_tokens;
+  }
+  if (model_->has_mtp()) {
+    EXPECT_GT(drafted, 0);
   }
 }
 
@@ -166,6 +180,7 @@ TEST_P(EngineTest, ShortMemoryPreemptsAndChangesNoText) {
   EngineOptions options;
   options.context = 1024;
   options.state_budget_bytes = 3 * shape.recurrent_bytes() + 6 * shape.page_bytes();
+  options.drafts = 0;  // no memory for them either
   std::atomic<bool> go{false};
   options.before_step = [&] { go.wait(false); };
   auto engine = make(options);
@@ -417,6 +432,63 @@ TEST_P(EngineTest, AnErrorInAStepEndsItsRequestsOnly) {
   engine->forget_prefixes();
   wait_until_empty(*engine);
   EXPECT_EQ(engine->stats().state_bytes, 0);
+}
+
+// A copy of the case's folder in which the embedding of one token is not a number.
+std::string broken_copy(const std::string& folder, int64_t token, int64_t hidden) {
+  const std::string copy = testing::TempDir() + "headgate-engine-" + std::to_string(::getpid());
+  std::filesystem::remove_all(copy);
+  std::filesystem::copy(folder, copy, std::filesystem::copy_options::recursive);
+  const std::string file = copy + "/model.safetensors";
+  std::string bytes = read_text_file(file);
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const size_t key = bytes.find("embed_tokens.weight");
+  const size_t offsets = bytes.find("data_offsets", key);
+  const size_t number = bytes.find_first_of("0123456789", offsets);
+  HEADGATE_CHECK(key < offsets && number < header);
+  const uint16_t nan = 0x7fc0;  // bfloat16
+  const size_t at = 8 + header + std::strtoull(bytes.c_str() + number, nullptr, 10) +
+                    static_cast<size_t>(token * hidden) * sizeof(nan);
+  std::memcpy(bytes.data() + at, &nan, sizeof(nan));
+  write_text_file(file, bytes);
+  return copy;
+}
+
+TEST_P(EngineTest, LogitsThatAreNoNumbersEndTheirRequestOnly) {
+  if (GetParam() != std::string("q3n_tiny")) GTEST_SKIP() << "one family will do";
+  constexpr int32_t kBroken = 290;
+  Request good = any_request(4);
+  std::replace(good.prompt.begin(), good.prompt.end(), kBroken, 1);
+  good.sampling.logit_bias = {{kBroken, -1e9f}};
+  const std::vector<int32_t> want = alone(good);
+  const std::string folder =
+      broken_copy(std::string(HEADGATE_SOURCE_DIR "/tests/golden/cases/") + GetParam(), kBroken,
+                  model_->config().hidden_size);
+  const Checkpoint checkpoint = open_checkpoint(folder);
+  const std::shared_ptr<const Model> broken = Model::load(checkpoint, *backend_);
+  EngineOptions options;
+  options.context = 512;
+  Engine engine(broken, text_tokens(), options);
+  std::vector<std::shared_ptr<Listener>> listeners;
+  for (int i = 0; i < 4; ++i) {
+    Request request = good;
+    if (i == 2) request.prompt.push_back(kBroken);
+    listeners.push_back(std::make_shared<Listener>());
+    engine.submit(request, listeners.back());
+  }
+  for (size_t i = 0; i < 4; ++i) {
+    listeners[i]->wait();
+    const RequestResult& result = listeners[i]->result();
+    EXPECT_EQ(result.reason, i == 2 ? FinishReason::kFailed : FinishReason::kLength);
+    if (i != 2) {
+      EXPECT_EQ(listeners[i]->answer(), want);
+    } else {
+      EXPECT_EQ(result.error, ErrorCode::kInternal);
+      EXPECT_TRUE(listeners[i]->answer().empty());
+    }
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST_P(EngineTest, EndsAreSaid) {

@@ -1,0 +1,193 @@
+// Streams through the engine: tokens per second and gaps between tokens for several at once, and
+// what a long prompt does to streams that run.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/random.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+#include "formats/checkpoint.h"
+
+namespace headgate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// Notes when every token came.
+class Stopwatch : public RequestSink {
+ public:
+  bool tokens(int32_t, std::span<const SampledToken> tokens) override {
+    for (size_t i = 0; i < tokens.size(); ++i) times.push_back(Clock::now());
+    return !stop.load();
+  }
+  void finished(int32_t, const RequestResult& result) override {
+    outcome = result;
+    done_.set_value();
+  }
+  void wait() { done_.get_future().wait(); }
+
+  Clock::time_point begun = Clock::now();
+  std::vector<Clock::time_point> times;
+  std::atomic<bool> stop{false};
+  RequestResult outcome;
+
+ private:
+  std::promise<void> done_;
+};
+
+double percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[std::min(values.size() - 1,
+                         static_cast<size_t>(share * static_cast<double>(values.size())))];
+}
+
+// Between tokens that came in [from, to].
+std::vector<double> gaps(const Stopwatch& watch, Clock::time_point from, Clock::time_point to) {
+  std::vector<double> out;
+  for (size_t i = 1; i < watch.times.size(); ++i) {
+    if (watch.times[i] >= from && watch.times[i - 1] <= to)
+      out.push_back(seconds_between(watch.times[i - 1], watch.times[i]));
+  }
+  return out;
+}
+
+float temperature = 0.7f;
+
+Request random_request(const Model& model, int64_t prompt, int64_t tokens, uint64_t seed) {
+  Request request;
+  request.sampling.temperature = temperature;
+  request.sampling.top_k = 40;
+  const auto vocabulary = static_cast<uint64_t>(model.config().vocabulary);
+  for (int64_t i = 0; i < prompt; ++i)
+    request.prompt.push_back(
+        static_cast<int32_t>(random_bits(seed, 0, static_cast<uint64_t>(i)) % vocabulary));
+  request.max_tokens = tokens;
+  request.sampling.seed = seed;
+  return request;
+}
+
+void append(std::vector<double>& all, const std::vector<double>& some) {
+  all.insert(all.end(), some.begin(), some.end());
+}
+
+void bench_streams(Engine& engine, int64_t streams, int64_t prompt, int64_t tokens) {
+  std::vector<std::shared_ptr<Stopwatch>> watches;
+  const auto begun = Clock::now();
+  for (int64_t i = 0; i < streams; ++i) {
+    watches.push_back(std::make_shared<Stopwatch>());
+    engine.submit(random_request(engine.model(), prompt, tokens,
+                                 static_cast<uint64_t>(1 + i + 1000 * streams)),
+                  watches.back());
+  }
+  std::vector<double> first, between;
+  Clock::time_point all_began = begun, end = begun;
+  for (const auto& watch : watches) {
+    watch->wait();
+    first.push_back(seconds_between(watch->begun, watch->times.front()));
+    all_began = std::max(all_began, watch->times.front());
+    end = std::max(end, watch->times.back());
+  }
+  int64_t generated = 0;
+  double decoded = 0;
+  for (const auto& watch : watches) {
+    append(between, gaps(*watch, all_began, end));
+    generated += static_cast<int64_t>(watch->times.size());
+    decoded += static_cast<double>(
+        std::count_if(watch->times.begin(), watch->times.end(),
+                      [&](Clock::time_point time) { return time > all_began; }));
+  }
+  fmt::print("{:>7} {:>11.1f} {:>11.1f} {:>10.1f} {:>10.1f} {:>9.2f} {:>9.2f}\n", streams,
+             static_cast<double>(generated) / seconds_between(begun, end),
+             decoded / seconds_between(all_began, end), percentile(first, 0.5) * 1e3,
+             percentile(first, 0.99) * 1e3, percentile(between, 0.5) * 1e3,
+             percentile(between, 0.99) * 1e3);
+  std::fflush(stdout);
+}
+
+// Streams run; then a long prompt comes, and a short one while it loads.
+void bench_long_prompt(Engine& engine, int64_t streams, int64_t length) {
+  std::vector<std::shared_ptr<Stopwatch>> watches;
+  for (int64_t i = 0; i < streams; ++i) {
+    watches.push_back(std::make_shared<Stopwatch>());
+    engine.submit(random_request(engine.model(), 32, -1, static_cast<uint64_t>(77 + i)),
+                  watches.back());
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  const auto arrived = Clock::now();
+  const auto large = std::make_shared<Stopwatch>();
+  engine.submit(random_request(engine.model(), length, 1, 5), large);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto small = std::make_shared<Stopwatch>();
+  engine.submit(random_request(engine.model(), 64, 1, 6), small);
+  small->wait();
+  large->wait();
+  const auto loaded = large->times.front();
+  for (const auto& watch : watches) watch->stop = true;
+  std::vector<double> quiet, busy;
+  for (const auto& watch : watches) {
+    watch->wait();
+    append(quiet, gaps(*watch, arrived - std::chrono::milliseconds(1000), arrived));
+    append(busy, gaps(*watch, arrived, loaded));
+  }
+  fmt::print(
+      "{} streams, prompt of {}: gaps p50 {:.2f} ms p99 {:.2f} before, p50 {:.2f} p99 {:.2f} "
+      "({:.2f}x) while it loads; loaded in {:.2f} s; a short prompt's first token after {:.0f} "
+      "ms\n",
+      streams, length, percentile(quiet, 0.5) * 1e3, percentile(quiet, 0.99) * 1e3,
+      percentile(busy, 0.5) * 1e3, percentile(busy, 0.99) * 1e3,
+      percentile(busy, 0.99) / percentile(quiet, 0.99), seconds_between(arrived, loaded),
+      seconds_between(small->begun, small->times.front()) * 1e3);
+}
+
+int run(const std::string& path, int64_t drafts, int64_t long_prompt) {
+  const Checkpoint checkpoint = open_checkpoint(path);
+  const std::unique_ptr<Backend> backend = open_backend({});
+  const std::shared_ptr<const Model> model = Model::load(checkpoint, *backend);
+  EngineOptions options;
+  options.context = std::max<int64_t>(8192, long_prompt + 256);
+  options.kv_dtype = default_kv_dtype(model->config());
+  options.state_budget_bytes = int64_t{4} << 30;
+  options.drafts = drafts;
+  options.prefix_cache = false;
+  Engine engine(model, model->config().vocabulary, options);
+  fmt::print("{}, {}, drafts {}, temperature {}\n", path, backend->description(), drafts,
+             temperature);
+  fmt::print("{:>7} {:>11} {:>11} {:>10} {:>10} {:>9} {:>9}\n", "streams", "tok/s", "decode",
+             "first p50", "first p99", "gap p50", "gap p99");
+  for (const int64_t streams : {1, 4, 16, 64}) bench_streams(engine, streams, 64, 128);
+  if (long_prompt > 0) bench_long_prompt(engine, 4, long_prompt);
+  return 0;
+}
+
+}  // namespace
+}  // namespace headgate
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argc > 5) {
+    std::fprintf(stderr,
+                 "usage: headgate_engine_bench MODEL [DRAFTS [LONG_PROMPT [TEMPERATURE]]]\n");
+    return 2;
+  }
+  try {
+    if (argc > 4) headgate::temperature = std::strtof(argv[4], nullptr);
+    return headgate::run(argv[1], argc > 2 ? std::atoll(argv[2]) : 0,
+                         argc > 3 ? std::atoll(argv[3]) : 0);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "headgate_engine_bench: %s\n", e.what());
+    return 1;
+  }
+}
