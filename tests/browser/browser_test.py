@@ -70,6 +70,7 @@ class Chat(BrowserTest):
         with self.page() as page:
             self.send(page, "read on", wait=False)
             page.wait_for_selector("text=Reading the prompt: 50 % of 32,000 tokens, 8,000 from the cache")
+            mock_server.State.go.set()
             self.settled(page)
             self.assertFalse(page.locator(".reading").is_visible())
 
@@ -81,8 +82,7 @@ class Chat(BrowserTest):
             self.settled(page)
             self.assertIn("Stopped.", self.last_answer(page).inner_text())
             self.assertIn("One word after", self.last_answer(page).inner_text())
-            page.wait_for_timeout(200)
-            self.assertEqual(mock_server.State.requests["running"], 0)
+            self.wait_for(lambda: mock_server.State.requests["running"] == 0)
 
     def test_regenerate_and_edit_make_branches(self):
         with self.page() as page:
@@ -523,11 +523,7 @@ class Served(BrowserTest):
             self.until(page, "document.querySelector('.answer .figures')?.innerText.includes('tok/s')")
             page.press("#prompt", "Escape")
             self.settled(page)
-            for _ in range(100):
-                if self.running() == 0:
-                    break
-                page.wait_for_timeout(50)
-            self.assertEqual(self.running(), 0)
+            self.wait_for(lambda: self.running() == 0)
 
     def test_every_file_comes_with_its_type_and_the_policy(self):
         names = ["", "status", "web/css/chat.css", "web/js/app.js", "web/icon.svg", "web/lib/purify.min.js", "web/lib/fonts/KaTeX_Main-Regular.woff2"]

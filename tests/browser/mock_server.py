@@ -84,6 +84,7 @@ class State:
     requests = {"running": 0, "waiting": 0, "completed": 0, "failed": 0, "cancelled": 0, "preempted": 0}
     tokens = {"prompt": 0, "cached": 0, "generated": 0, "drafted": 0, "accepted": 0}
     key = None  # when set, requests need it
+    go = threading.Event()  # lets an answer go on that waits for the test
     bodies = []  # of the chat requests that came
 
     @classmethod
@@ -241,9 +242,8 @@ class Handler(BaseHTTPRequestHandler):
             words = int(text.split()[1])
             self.say("content", long_text(words), 0.005, 5)
         elif text.startswith("read"):
-            for done in range(0, 33, 8):
-                self.event(prompt_progress={"total": 32000, "cache": 8000, "processed": done * 1000, "time_ms": 1})
-                time.sleep(0.25)
+            self.event(prompt_progress={"total": 32000, "cache": 8000, "processed": 16000, "time_ms": 1})
+            State.go.wait(60)
             self.say("content", SHORT, 0.01)
         elif text.startswith("slow"):
             self.say("content", "One word after the other, without any haste. " * 40, 0.05)

@@ -46,6 +46,7 @@ class BrowserTest(unittest.TestCase):
 
     def setUp(self):
         mock_server.State.key = None
+        mock_server.State.go.clear()
         mock_server.State.bodies.clear()
         self.expected = []  # parts of console errors that a test provokes
 
@@ -77,6 +78,13 @@ class BrowserTest(unittest.TestCase):
         while not page.evaluate(expression):
             self.assertLess(time.monotonic(), end, f"never true: {expression}")
             page.wait_for_timeout(25)
+
+    def wait_for(self, holds, seconds=30):
+        """Waits for something outside the page."""
+        end = time.monotonic() + seconds
+        while not holds():
+            self.assertLess(time.monotonic(), end, "it never came")
+            time.sleep(0.05)
 
     def send(self, page, text, wait=True):
         page.fill("#prompt", text)
