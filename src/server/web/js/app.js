@@ -131,6 +131,7 @@ function send(text) {
 }
 
 function edit(view) {
+  if (turns.has(current.id)) return;
   view?.startEdit((text) => {
     const {role, parent, model} = view.node;
     const node = tree.addNode(current, parent, role === 'user' ? {role, text} : {role, text, model, finish: 'stop'});

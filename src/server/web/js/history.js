@@ -4,6 +4,8 @@ import {$, debounce, h, iconButton, toast} from './dom.js';
 import {dayOf} from './figures.js';
 import {deleteConversation, lasting, listConversations, loadConversation, saveConversation, searchConversations} from './store.js';
 
+const MOST = 300;  // chats that are listed at once
+
 export class History {
   // actions: open(id), deleted(id), renamed(conversation), failed(error)
   constructor(actions) {
@@ -49,7 +51,8 @@ export class History {
   draw() {
     if (!this.heads || this.renaming) return;
     const focused = document.activeElement?.closest?.('#chats li')?.dataset.id;
-    const heads = this.heads.filter(({id}) => !this.found || this.found.has(id));
+    const all = this.heads.filter(({id}) => !this.found || this.found.has(id));
+    const heads = all.slice(0, MOST);
     const groups = [];
     for (const head of heads) {
       const day = dayOf(head.updated);
@@ -59,6 +62,7 @@ export class History {
     this.list.replaceChildren(...groups.map(({day, items}, index) => h('section', {'aria-labelledby': `day-${index}`},
       h('h3', {class: 'day', id: `day-${index}`}, day), h('ul', {}, ...items))));
     if (!heads.length) this.list.append(this.nothing());
+    if (all.length > MOST) this.list.append(h('p', {class: 'hint'}, `${all.length - MOST} older chats are found by searching.`));
     if (focused) this.list.querySelector(`li[data-id="${focused}"] a`)?.focus();
   }
 
