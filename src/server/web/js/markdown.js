@@ -28,13 +28,14 @@ export const ready = Promise.all([load('marked.min.js', 'marked'), load('purify.
   // Debian 12 ships a DOMPurify 2.4.1 that reads this variable without declaring it, and stops where nobody else has.
   globalThis.shadowNode ??= Object.freeze({__depth: 0});
   if (!first || !cleans(second)) return;
-  marked = first;
   purify = second;
   purify.addHook('uponSanitizeAttribute', (node, data) => {
     if (keepStyles && data.attrName === 'style') data.forceKeepAttr = true;
   });
-  marked.use({gfm: true, breaks: false, renderer, extensions: [mathBlock, mathInline]});
-});
+  first.use({gfm: true, breaks: false, renderer, extensions: [mathBlock, mathInline]});
+  // Later versions call renderers in another way: better plain text than a wrong one.
+  if (first.parse('# a') === '<h3 class="hd hd1">a</h3>\n') marked = first;
+}).catch(() => {});
 
 function needKatex() {
   katexAsked ??= load('katex.min.js', 'katex').then((library) => {
