@@ -8,5 +8,6 @@
 namespace headgate::amx_emulated {
 
 void fill(KernelTable& table);
+void fill_train(TrainTable& table);
 
 }  // namespace headgate::amx_emulated

@@ -10,6 +10,7 @@ TrainTable train_kernels_for(Isa isa) {
   if (isa >= Isa::kAvx2) avx2::fill_train(table);
   if (isa >= Isa::kAvx512) avx512::fill_train(table);
   if (isa >= Isa::kAvx512Bf16) avx512bf16::fill_train(table);
+  if (isa >= Isa::kAmx) amx::fill_train(table);
 #else
   static_cast<void>(isa);
 #endif

@@ -9,4 +9,8 @@ namespace headgate {
 // The best kernel of every entry that `isa` can run. The caller makes sure that the machine has it.
 TrainTable train_kernels_for(Isa isa);
 
+namespace amx {
+void fill_train(TrainTable& table);
+}
+
 }  // namespace headgate
