@@ -42,12 +42,12 @@ void check_expert(const CpuExpert& e, const CpuExpert& first, size_t index) {
   }
 }
 
-// Whether every product of tiles has a kernel of its own: the reference is there on every level.
-bool has_tile_products(const KernelTable& kernels) {
-  const TileProducts reference = kernels_for(Isa::kScalar).tiles;
-  bool all = kernels.tiles.pack != reference.pack;
+// Whether every product of tiles has another kernel than at `level`.
+bool multiplies_tiles(const KernelTable& kernels, Isa level) {
+  const TileProducts below = kernels_for(level).tiles;
+  bool all = kernels.tiles.pack != below.pack;
   for (int f = 0; f < kPanelFormats; ++f)
-    all = all && kernels.tiles.multiply[f] != reference.multiply[f];
+    all = all && kernels.tiles.multiply[f] != below.multiply[f];
   return all;
 }
 
@@ -63,7 +63,8 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa, const KernelTable
       pool_(ThreadPoolOptions{options.threads, options.pin, nullptr}),
       has_chunks_(!options.exact_activations &&
                   kernels.delta_chunk.run != kernels_for(Isa::kScalar).delta_chunk.run),
-      has_tiles_(!options.exact_activations && has_tile_products(kernels)) {
+      has_tiles_(!options.exact_activations && multiplies_tiles(kernels, Isa::kScalar)),
+      has_matrix_unit_(isa >= Isa::kAmx && multiplies_tiles(kernels, Isa::kAvx512Bf16)) {
   // bf16 dot products round queries and weights; fp32 products do not.
   if (options.exact_activations)
     kernels_.attention[kKvBF16] =
@@ -71,7 +72,7 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa, const KernelTable
   const auto threads = static_cast<size_t>(pool_.threads());
   decoded_.resize(threads);
   residual_sums_.resize(threads);
-  moe_up_.resize(threads);
+  moe_piece_.resize(threads);
   tile_scratch_.resize(threads);
   attention_scratch_.resize(threads);
   row_scratch_.resize(threads);

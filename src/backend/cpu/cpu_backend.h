@@ -31,8 +31,9 @@ class CpuBackend final : public Backend {
   // Runs `kernels`, of `isa` as far as rules go that depend on the level.
   CpuBackend(const BackendOptions& options, Isa isa, const KernelTable& kernels);
 
-  // Steps of at least so many rows multiply panels as tiles where the level has a matrix unit. More
-  // than a step of decoding has, so that a decoded token's bits do not depend on its batch.
+  // Steps of at least so many rows multiply panels as tiles where the level has a matrix unit, and
+  // precise ones where it has bf16 dot products. More than a step of decoding has, so that a
+  // decoded token's bits do not depend on its batch.
   static constexpr int64_t kTileStepRows = 192;
 
   std::string description() const override;
@@ -163,8 +164,9 @@ class CpuBackend final : public Backend {
     int64_t part, tile, tiles;
   };
   std::vector<LinearTask> linear_tasks_;
-  bool has_chunks_;  // of the delta rule, likewise
-  bool has_tiles_;   // a matrix unit's kernels, which passed their test
+  bool has_chunks_;       // of the delta rule, likewise
+  bool has_tiles_;        // kernels of bf16 tiles, which passed their test
+  bool has_matrix_unit_;  // on tiles of which they beat all products of bytes
   std::vector<LinearPart> tile_parts_, coded_parts_;  // of a linear_group that has both
   Scratch<uint16_t> tiles_;                           // the inputs of a large step
   std::vector<Scratch<std::byte>> tile_scratch_;      // by worker
@@ -184,8 +186,8 @@ class CpuBackend final : public Backend {
   Scratch<int32_t> moe_start_;  // first sorted pair of each expert
   Scratch<float> moe_hidden_;   // [pairs, width]
   Scratch<ActivationBlock> moe_hidden_codes_;
-  Scratch<float> moe_out_;              // [pairs, hidden]
-  std::vector<Scratch<float>> moe_up_;  // by worker
+  Scratch<float> moe_out_;                 // [pairs, hidden]
+  std::vector<Scratch<float>> moe_piece_;  // by worker
   std::vector<MoeTask> moe_tasks_;
   Scratch<const float*> moe_rows_;
   Scratch<const ActivationBlock*> moe_codes_;

@@ -147,8 +147,11 @@ void CpuBackend::linear_group(std::span<const LinearPart> parts, View x) {
   tile_parts_.clear();
   coded_parts_.clear();
   for (const LinearPart& part : parts) {
-    const bool panels = static_cast<const CpuMatrix&>(*part.w).view.wants_codes();
-    (panels ? tile_parts_ : coded_parts_).push_back(part);
+    const WeightView& w = static_cast<const CpuMatrix&>(*part.w).view;
+    // Dot products of bf16 beat two products of bytes, not one. The head, which has more outputs
+    // than inputs, keeps 16 bits: its outputs are the answer.
+    const bool tiles = w.wants_codes() && (has_matrix_unit_ || (w.precise && w.rows <= w.cols));
+    (tiles ? tile_parts_ : coded_parts_).push_back(part);
   }
   linear_tiles(tile_parts_, x);
   linear_codes(coded_parts_, x);

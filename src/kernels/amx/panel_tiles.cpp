@@ -5,14 +5,17 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#include "kernels/amx/expand.h"
 #include "kernels/amx/kernels.h"
+#include "kernels/amx/round.h"
 #include "kernels/amx/tile.h"
+#include "kernels/avx512/panel_expand.h"
 #include "kernels/avx512/vector.h"
 #include "kernels/tile_product.h"
 
 namespace headgate::HEADGATE_AMX {
 namespace {
+
+using avx512::kTileBytes;
 
 constexpr int64_t kSlabBlocks = 8;
 constexpr int64_t kSlabBytes = 2 * kSlabBlocks * kBlockGroups * kTileBytes;  // of a pair of panels
@@ -49,7 +52,7 @@ struct Slab {
     const Panel* ahead = from + 1 + (block + 1 == blocks ? (count - 1) * blocks : 0);
     const char* line = reinterpret_cast<const char*>(ahead) + 64 * kLines * g;
     for (int64_t i = 0; i < kLines; ++i) _mm_prefetch(line + 64 * i, _MM_HINT_T0);
-    expand_group(*from, static_cast<int>(g), tiles + done * kTileBytes);
+    avx512::expand_group(*from, static_cast<int>(g), tiles + done * kTileBytes);
     ++done;
   }
   void finish() {

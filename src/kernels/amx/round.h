@@ -6,17 +6,11 @@
 #include <stdint.h>
 
 #include "kernels/amx/tile.h"
+#include "kernels/avx512/round_pairs.h"
 
 namespace headgate::HEADGATE_AMX {
 
-// Both of 16 pairs to the nearest bf16, ties away from zero: two instructions fewer than nearest
-// even, and the instruction that rounds is slower than either on the processors with tiles.
-static __attribute__((always_inline)) inline __m512i round_pairs(__m512 even, __m512 odd) {
-  const __m512i half = _mm512_set1_epi32(0x8000);
-  const __m512i low = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(even), half), 16);
-  const __m512i high = _mm512_add_epi32(_mm512_castps_si512(odd), half);
-  return _mm512_mask_blend_epi16(0xaaaaaaaa, low, high);
-}
+using avx512::round_pairs;
 
 // To the nearest bf16, ties to even, in the low half of each lane; what is no number stays so.
 static __attribute__((always_inline)) inline __m512i round_even(__m512 x) {

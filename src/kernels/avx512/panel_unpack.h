@@ -30,38 +30,41 @@ struct Traits;
 template <>
 struct Traits<PanelQ4K> {
   static constexpr int kOffset = 0;
-  static constexpr bool kMins = true, kHalfScales = false;
+  static constexpr bool kMins = true, kHalfScales = false, kTwoPlanes = false;
 };
 template <>
-struct Traits<PanelQ5K> : Traits<PanelQ4K> {};
+struct Traits<PanelQ5K> {
+  static constexpr int kOffset = 0;
+  static constexpr bool kMins = true, kHalfScales = false, kTwoPlanes = true;
+};
 template <>
 struct Traits<PanelQ6K> {
   static constexpr int kOffset = 32;
-  static constexpr bool kMins = false, kHalfScales = true;
+  static constexpr bool kMins = false, kHalfScales = true, kTwoPlanes = true;
 };
 template <>
 struct Traits<PanelQ80> {
   static constexpr int kOffset = 128;
-  static constexpr bool kMins = false, kHalfScales = false;
+  static constexpr bool kMins = false, kHalfScales = false, kTwoPlanes = false;
 };
 template <>
 struct Traits<PanelQ40> {
   static constexpr int kOffset = 8;
-  static constexpr bool kMins = false, kHalfScales = false;
+  static constexpr bool kMins = false, kHalfScales = false, kTwoPlanes = false;
 };
 
 // Codes are looked up and stored with 128 or 12 added, so that they are unsigned.
 template <>
 struct Traits<PanelIQ4NL> {
   static constexpr int kOffset = 128;
-  static constexpr bool kMins = false, kHalfScales = false;
+  static constexpr bool kMins = false, kHalfScales = false, kTwoPlanes = false;
 };
 template <>
 struct Traits<PanelIQ4XS> : Traits<PanelIQ4NL> {};
 template <>
 struct Traits<PanelMXFP4> {
   static constexpr int kOffset = 12;
-  static constexpr bool kMins = false, kHalfScales = false;
+  static constexpr bool kMins = false, kHalfScales = false, kTwoPlanes = false;
 };
 
 // Codes of inputs 32g + 16 half + 4i + j of 16 outputs.

@@ -1,17 +1,16 @@
-// How packed panels become right operands of tile products: 32 inputs of 16 outputs make a tile of
-// 16 rows, each a pair of inputs of every output in bf16. Everything is static: nothing here may
+// How packed panels become right operands of products of bf16 pairs: 32 inputs of 16 outputs make a
+// tile of 16 lines, each a pair of inputs of every output. Everything is static: nothing here may
 // become a symbol that other levels could be linked to.
 #pragma once
 
 #include <immintrin.h>
 #include <stdint.h>
 
-#include "kernels/amx/round.h"
-#include "kernels/amx/tile.h"
 #include "kernels/avx512/panel_unpack.h"
+#include "kernels/avx512/round_pairs.h"
 #include "kernels/panel.h"
 
-namespace headgate::HEADGATE_AMX {
+namespace headgate::avx512 {
 
 constexpr int64_t kTileBytes = 1024;
 
@@ -42,11 +41,10 @@ template <typename Panel>
 static __attribute__((always_inline)) inline void expand_nibbles(const Panel& p, int g,
                                                                  uint8_t* to) {
   const __m512 values = code_values<Panel>();
-  const __m512 scale = avx512::scale_of(p, g), min = avx512::min_of(p, g);
+  const __m512 scale = scale_of(p, g), min = min_of(p, g);
   const auto weight = [&](__m512i code) __attribute__((always_inline)) {
     const __m512 value = _mm512_permutexvar_ps(code, values);
-    return avx512::Traits<Panel>::kMins ? _mm512_fmsub_ps(value, scale, min)
-                                        : _mm512_mul_ps(value, scale);
+    return Traits<Panel>::kMins ? _mm512_fmsub_ps(value, scale, min) : _mm512_mul_ps(value, scale);
   };
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
@@ -65,21 +63,20 @@ static __attribute__((always_inline)) inline void expand_nibbles(const Panel& p,
 // Group g of a format of wider codes, which lie in the bytes of lanes.
 template <typename Panel>
 static __attribute__((always_inline)) inline void expand_bytes(const Panel& p, int g, uint8_t* to) {
-  using Rule = avx512::Traits<Panel>;
+  using Rule = Traits<Panel>;
   const __m512i byte = _mm512_set1_epi32(255);
 #pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
-    const __m512 scale =
-        Rule::kHalfScales && half == 1 ? avx512::high_scale_of(p, g) : avx512::scale_of(p, g);
+    const __m512 scale = Rule::kHalfScales && half == 1 ? high_scale_of(p, g) : scale_of(p, g);
     // The product with the offset is exact, so the fused sum rounds once.
     const __m512 less =
-        Rule::kMins ? avx512::min_of(p, g) : _mm512_mul_ps(scale, _mm512_set1_ps(Rule::kOffset));
+        Rule::kMins ? min_of(p, g) : _mm512_mul_ps(scale, _mm512_set1_ps(Rule::kOffset));
     const auto weight = [&](__m512i code) __attribute__((always_inline)) {
       return _mm512_fmsub_ps(_mm512_cvtepi32_ps(code), scale, less);
     };
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const __m512i line = avx512::load_line(p, g, half, i);
+      const __m512i line = load_line(p, g, half, i);
       const __m512 w0 = weight(_mm512_and_si512(line, byte));
       const __m512 w1 = weight(_mm512_and_si512(_mm512_srli_epi32(line, 8), byte));
       const __m512 w2 = weight(_mm512_and_si512(_mm512_srli_epi32(line, 16), byte));
@@ -98,4 +95,4 @@ static inline void expand_group(const PanelQ5K& p, int g, uint8_t* to) { expand_
 static inline void expand_group(const PanelQ6K& p, int g, uint8_t* to) { expand_bytes(p, g, to); }
 static inline void expand_group(const PanelQ80& p, int g, uint8_t* to) { expand_bytes(p, g, to); }
 
-}  // namespace headgate::HEADGATE_AMX
+}  // namespace headgate::avx512
