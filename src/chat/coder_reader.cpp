@@ -50,9 +50,10 @@ bool allows(const json::value* schema, std::string_view name) {
   return false;
 }
 
+// A reference may lead to any type: its value is read as JSON where it is JSON.
 bool has_type(const json::value* schema) {
   return member(schema, "type") != nullptr || member(schema, "anyOf") != nullptr ||
-         member(schema, "oneOf") != nullptr;
+         member(schema, "oneOf") != nullptr || member(schema, "$ref") != nullptr;
 }
 
 class CoderReader : public ToolCallReader {

@@ -47,6 +47,7 @@ CompletionResult Completion::run(const CompletionRequest& request) {
   generation.sampling = request.sampling;
   generation.max_tokens = request.max_tokens;
   generation.stop_tokens = request.stop_tokens;
+  generation.constraint = request.constraint;
   generation.on_prefill = request.on_prefill;
   generation.cancel = request.cancel;
   AnswerStream stream(tokenizer_, request.stop, std::move(parser));

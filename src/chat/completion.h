@@ -33,6 +33,8 @@ struct CompletionRequest {
   int64_t max_tokens = -1;           // -1: until the context is full
   std::vector<std::string> stop;     // ends the answer; looked for outside of reasoning
   std::vector<int32_t> stop_tokens;  // usually stop_tokens() of checkpoint_text.h
+  // Which tokens the answer may have, from its first on; null: all.
+  std::shared_ptr<const TokenConstraint> constraint;
 
   std::function<void(const OutputEvent&)> on_event;
   std::function<void(const SampledToken&)> on_token;  // before its events

@@ -24,6 +24,7 @@ DecodeLoop::DecodeLoop(Session::Data& session, const GenerationRequest& request,
       out_(out),
       sampler_(request.sampling, session.text_tokens) {
   sampler_.add_prompt(request.prompt);
+  if (request.constraint != nullptr) sampler_.constrain(request.constraint->start());
   if (session.drafting) session.lookup.update(request.prompt);
   out_.drafts.drafted.assign(kMostDrafts, 0);
   out_.drafts.accepted.assign(kMostDrafts, 0);
@@ -53,6 +54,8 @@ bool DecodeLoop::emit(int64_t row) {
   if (session_.drafting) session_.lookup.append(sampled.token);
   if (session_.module != nullptr) session_.module->add_tokens({&sampled.token, 1});
   if (request_.on_token && !request_.on_token(sampled)) return false;
+  // Only the end could follow: no step is needed to hear it.
+  if (sampler_.constraint() != nullptr && sampler_.constraint()->is_complete()) return false;
   const auto generated = static_cast<int64_t>(out_.tokens.size());
   if (out_.prompt_tokens + generated >= session_.context) {
     out_.reason = FinishReason::kContext;

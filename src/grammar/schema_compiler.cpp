@@ -19,8 +19,8 @@ int64_t count_of(const json::value& value) {
 
 }  // namespace
 
-int32_t SchemaCompiler::compile() {
-  const int32_t root = rule_for({{&document_.root(), 0}});
+int32_t SchemaCompiler::compile(const json::value& schema) {
+  const int32_t root = rule_for({{&schema, 0}});
   while (!pending_.empty()) {
     const Pending next = std::move(pending_.back());
     pending_.pop_back();
@@ -313,9 +313,10 @@ void finish_notes(std::vector<std::string>* notes, SchemaDocument& document) {
 
 int32_t add_json_schema(Grammar& grammar, JsonRules& rules, const json::value& schema,
                         const JsonSchemaOptions& options, std::string_view source,
-                        std::vector<std::string>* notes) {
+                        std::vector<std::string>* notes, const json::value* part) {
   SchemaDocument document(schema, source);
-  const int32_t rule = SchemaCompiler(grammar, rules, document, options).compile();
+  const int32_t rule =
+      SchemaCompiler(grammar, rules, document, options).compile(part != nullptr ? *part : schema);
   finish_notes(notes, document);
   return rule;
 }

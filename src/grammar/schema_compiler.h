@@ -42,8 +42,8 @@ class SchemaCompiler {
                  const JsonSchemaOptions& options)
       : grammar_(grammar), rules_(rules), document_(document), options_(options) {}
 
-  // The rule of the whole document.
-  int32_t compile();
+  // The rule of one schema of the document.
+  int32_t compile(const json::value& schema);
 
  private:
   struct Pending {
