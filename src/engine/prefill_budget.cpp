@@ -7,10 +7,10 @@
 namespace headgate {
 namespace {
 
-constexpr double kLeast = 16;          // tokens: prompts always move on
+constexpr double kLeast = 4;           // tokens: prompts always move on
 constexpr int64_t kMeasureEvery = 32;  // steps with prompt tokens between two without
 constexpr double kWeight = 0.2;        // of the latest measurement
-constexpr int64_t kRound = 16;         // tokens
+constexpr int64_t kRound = 4;          // tokens
 
 int64_t bucket(int64_t rows) {
   int64_t at = 0;

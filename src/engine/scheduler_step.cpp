@@ -1,6 +1,8 @@
 // Computing a step and handing out what it gave.
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <utility>
 
 #include "base/log.h"
 #include "engine/prompt_scores.h"
@@ -8,6 +10,10 @@
 
 namespace headgate {
 namespace {
+
+// Logits to draw from in a step, from which on several threads share them.
+constexpr int64_t kWorthThreads = 1 << 15;
+constexpr double kRecentSeconds = 10;
 
 bool is_number(std::span<const float> logits) {
   // The bits of NaN and infinity are above those of every finite number.
@@ -24,8 +30,14 @@ void Scheduler::step() {
   admit();
   plan();
   if (planned_.empty()) return sweep();
-  const bool computed = compute();
-  if (computed) deliver();
+  const auto begun = EngineClock::now();
+  const int64_t generated = totals_.generated_tokens;
+  if (compute()) deliver();
+  const double seconds = std::max(seconds_between(begun, EngineClock::now()), 1e-9);
+  const double kept = std::exp(-seconds / kRecentSeconds);
+  double& rate = totals_.recent_tokens_per_second;
+  rate = kept * rate +
+         (1 - kept) * static_cast<double>(totals_.generated_tokens - generated) / seconds;
   for (Owned& sequence : born_)
     (sequence->state ? running_ : waiting_).push_back(std::move(sequence));
   born_.clear();
@@ -96,7 +108,37 @@ View Scheduler::logits_of(const Sequence& sequence) const {
   return {result_.logits.data() + first * result_.vocabulary, end - first, result_.vocabulary};
 }
 
+void Scheduler::draw(Sequence& sequence) {
+  const View logits = logits_of(sequence);
+  const float* row = logits.row(sequence.drafted.empty() ? logits.rows - 1 : 0);
+  try {
+    sequence.drawn = sequence.sampler.sample({row, static_cast<size_t>(logits.cols)});
+  } catch (...) {
+    sequence.draw_error = std::current_exception();
+  }
+}
+
+void Scheduler::draw_all() {
+  drawing_.clear();
+  for (Sequence* sequence : planned_) {
+    sequence->drawn.reset();
+    sequence->draw_error = nullptr;
+    const bool gives = !sequence->drafted.empty() || sequence->position() == sequence->size();
+    if (gives && sequence->request().max_tokens != 0) drawing_.push_back(sequence);
+  }
+  const auto count = static_cast<int64_t>(drawing_.size());
+  const bool many = count >= 2 && count * text_tokens_ >= kWorthThreads;
+  if (many && samplers_ == nullptr)
+    samplers_ = std::make_unique<ThreadPool>(options_.sampling_threads);
+  if (!many || samplers_->threads() == 1) {
+    for (Sequence* sequence : drawing_) draw(*sequence);
+    return;
+  }
+  samplers_->run(count, [&](int64_t i, int) { draw(*drawing_[static_cast<size_t>(i)]); });
+}
+
 void Scheduler::deliver() {
+  draw_all();
   for (Sequence* sequence : planned_) {
     FairShares::serve(*sequence->ticket, sequence->rows);
     try {
@@ -255,8 +297,10 @@ void Scheduler::emit_last(Sequence& sequence, View logits) {
 
 std::optional<FinishReason> Scheduler::emit(Sequence& sequence, const float* logits) {
   const Request& request = sequence.request();
+  if (sequence.draw_error) std::rethrow_exception(std::exchange(sequence.draw_error, nullptr));
   const SampledToken sampled =
-      sequence.sampler.sample({logits, static_cast<size_t>(result_.vocabulary)});
+      sequence.drawn ? *std::exchange(sequence.drawn, std::nullopt)
+                     : sequence.sampler.sample({logits, static_cast<size_t>(result_.vocabulary)});
   const auto& stops = request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) {
     sequence.result.stop_token = sampled.token;

@@ -87,7 +87,7 @@ TEST(PrefillBudget, StepsLastAboutAsManyTimesLongerAsAllowed) {
   EXPECT_NEAR(settled_step(0.0001, 2), 0.020, 0.003);
   EXPECT_NEAR(settled_step(0.00001, 3), 0.030, 0.003);
   // Prompts always move on.
-  EXPECT_NEAR(settled_step(0.01, 2), 0.010 + 16 * 0.01, 1e-9);
+  EXPECT_NEAR(settled_step(0.01, 2), 0.010 + 4 * 0.01, 1e-9);
 }
 
 TEST(PrefillBudget, PromptsAloneTakeWholeChunksWhileTheseAreShort) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -46,11 +47,13 @@ struct Sequence {
   std::unique_ptr<SequenceDrafts> drafts;  // null: none wanted
 
   // Of the step being computed.
-  std::vector<int32_t> drafted;  // follow the last token
-  std::vector<int32_t> round;    // the last token and the drafts, when there are any
-  int64_t rows = 0;              // fed, 0: not part of it
-  int64_t first_row = 0;         // among the rows of all sequences
-  size_t item = 0;               // in the batch
+  std::vector<int32_t> drafted;       // follow the last token
+  std::vector<int32_t> round;         // the last token and the drafts, when there are any
+  std::optional<SampledToken> drawn;  // from the first row that gives a token
+  std::exception_ptr draw_error;
+  int64_t rows = 0;       // fed, 0: not part of it
+  int64_t first_row = 0;  // among the rows of all sequences
+  size_t item = 0;        // in the batch
 };
 
 }  // namespace headgate
