@@ -87,8 +87,18 @@ std::string CpuBackend::description() const {
       replaced > 0 ? fmt::format(", {} kernels replaced by slower ones", replaced) : std::string());
 }
 
-std::unique_ptr<Matrix> CpuBackend::make_matrix(const MatrixSource& source) {
-  WeightView view = plan_weights(source, weight_options_);
+std::unique_ptr<Matrix> CpuBackend::make_matrix(const MatrixSource& given) {
+  WeightView view = plan_weights(given, weight_options_);
+  MatrixSource source = given;
+  std::vector<std::byte> narrow;
+  if (!view.in_place && !given.lookup_only) narrow = narrowed(given);
+  if (!narrow.empty()) {
+    source.dtype = DType::kBF16;
+    source.bytes = narrow;
+    source.file = nullptr;
+    source.bytes_stay = false;
+    view = plan_weights(source, weight_options_);
+  }
   const int64_t bytes = placed_bytes(view, source);
   view.data = source.bytes.data();
   if (bytes == 0) return std::make_unique<CpuMatrix>(std::move(view), HugeBuffer());

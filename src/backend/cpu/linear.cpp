@@ -12,6 +12,7 @@ constexpr int64_t kTaskProducts = 1 << 20;
 // Panels are multiplied in pairs, and the first block of a task is not fetched ahead.
 constexpr int64_t kLeastTiles = 4;
 constexpr int64_t kTasksPerThread = 8;
+constexpr int64_t kFloatTaskBytes = 256 << 10;  // floats take long to read
 
 // x less the value of its codes.
 void residual(float* out, const float* x, const ActivationBlock& block, int64_t n) {
@@ -203,7 +204,9 @@ int64_t CpuBackend::list_linear_tasks(std::span<const LinearPart> parts, int64_t
     // One token costs about as much as four: the weights have to be read.
     const int64_t tile_products = kTileRows * w.cols * std::max<int64_t>(tokens, 4);
     const int64_t even = std::min(kTaskProducts / tile_products, share) / 2 * 2;
-    const int64_t per_task = std::max(kLeastTiles, even);
+    int64_t per_task = std::max(kLeastTiles, even);
+    if (!w.wants_codes())
+      per_task = std::clamp<int64_t>(kFloatTaskBytes / (kTileRows * w.row_bytes), 1, per_task);
     for (int64_t tile = 0; tile < w.tiles(); tile += per_task) {
       const int64_t tiles = std::min(per_task, w.tiles() - tile);
       linear_tasks_.push_back({static_cast<int64_t>(p), tile, tiles});

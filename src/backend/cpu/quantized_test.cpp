@@ -278,6 +278,35 @@ TEST_P(Quantized, ExpertsDoNotDependOnBatchThreadsOrLayout) {
   EXPECT_LT(error_of(first, want), 2e-2f);
 }
 
+TEST_P(Quantized, FloatsThatAreBf16AreReadAsBf16) {
+  constexpr int64_t kRows = 37, kCols = 200, kTokens = 3;
+  std::vector<float> values = random_floats(kRows * kCols, 1);
+  const std::vector<float> x = random_floats(kTokens * kCols, 2);
+  const auto product = [&](bool pack, int64_t& bytes) {
+    const std::vector<std::byte> stored = stored_floats(values, DType::kF32);
+    MatrixSource source;
+    source.dtype = DType::kF32;
+    source.rows = kRows;
+    source.cols = kCols;
+    source.bytes = stored;
+    source.bytes_stay = !pack;
+    const auto backend = backend_of(GetParam(), 2, pack);
+    const auto matrix = backend->make_matrix(source);
+    bytes = matrix->bytes();
+    std::vector<float> y(static_cast<size_t>(kTokens * kRows));
+    backend->linear(view_of(y, kTokens), view_of(x, kTokens), *matrix);
+    return y;
+  };
+  int64_t bytes = 0;
+  product(true, bytes);
+  EXPECT_EQ(bytes, kRows * kCols * 4) << "values that need more bits keep them";
+  stored_floats(values, DType::kBF16);
+  const std::vector<float> narrow = product(true, bytes);
+  EXPECT_EQ(bytes, kRows * kCols * 2);
+  EXPECT_EQ(narrow, product(false, bytes));
+  EXPECT_EQ(bytes, kRows * kCols * 4);
+}
+
 TEST(Weights, RefusesWhatItCannotMultiply) {
   const auto backend = backend_of(Isa::kScalar, 1);
   const std::vector<std::byte> bytes(1024);

@@ -111,6 +111,20 @@ WeightView plan_weights(const MatrixSource& source, const WeightOptions& options
   return view;
 }
 
+std::vector<std::byte> narrowed(const MatrixSource& source) {
+  if (source.dtype != DType::kF32) return {};
+  const size_t count = source.bytes.size() / sizeof(uint32_t);
+  std::vector<std::byte> out(count * sizeof(uint16_t));
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, &source.bytes[i * sizeof bits], sizeof bits);
+    if ((bits & 0xffff) != 0) return {};
+    const auto high = static_cast<uint16_t>(bits >> 16);
+    std::memcpy(&out[i * sizeof high], &high, sizeof high);
+  }
+  return out;
+}
+
 int64_t placed_bytes(const WeightView& view, const MatrixSource& source) {
   if (view.in_place) return 0;
   if (!view.row_order.empty()) return static_cast<int64_t>(source.bytes.size());

@@ -53,6 +53,10 @@ struct WeightOptions {
 // kInvalidArgument.
 WeightView plan_weights(const MatrixSource& source, const WeightOptions& options);
 
+// The source's values as bf16 when it holds fp32 that bf16 holds as well (routers of GGUF files
+// were bf16 before they were written): half the bytes to read, the same values. Else empty.
+std::vector<std::byte> narrowed(const MatrixSource& source);
+
 // Bytes that placing the planned view takes: 0 when it reads the source's own bytes. The caller
 // sets view.data to the source's bytes or to the memory that placing filled (placement.h).
 int64_t placed_bytes(const WeightView& view, const MatrixSource& source);

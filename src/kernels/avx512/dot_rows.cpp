@@ -1,5 +1,6 @@
-// Dot products with stored rows of floats: 4 rows x up to 6 tokens share the loads. Every output
-// has one accumulator of 16 lanes, so its bits do not depend on the blocking.
+// Dot products with stored rows of floats: 4 rows x up to 6 tokens share the loads; one or two
+// tokens are bound by memory and take row after row, a single stream. Every output has one
+// accumulator of 16 lanes, so its bits do not depend on the blocking.
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -8,6 +9,9 @@
 
 namespace headgate::avx512 {
 namespace {
+
+constexpr int kStreamTokens = 2;          // up to so many take one row at a time
+constexpr int64_t kAheadBytes = 6 << 10;  // what is fetched lies so far ahead
 
 template <int F>
 __attribute__((always_inline)) inline __m512 load_weights(const void* w, int64_t i) {
@@ -43,10 +47,11 @@ void block(float* const* y, const float* const* x, const void* const* w, int64_t
     __m512 v[R];
     for (int r = 0; r < R; ++r) {
       v[r] = load_weights<F>(weight[r], i);
-      // The rows after these: the hardware stops at the end of a page, which is about a row.
-      if (T <= 2) {
+      // Rows mostly follow each other: the next ones, where the hardware stops at the end of a
+      // page.
+      if (T <= kStreamTokens && i * kBytes % 64 == 0) {
         const auto* here = static_cast<const char*>(weight[r]) + i * kBytes;
-        _mm_prefetch(here + R * cols * kBytes, _MM_HINT_T0);
+        _mm_prefetch(here + kAheadBytes, _MM_HINT_T0);
       }
     }
     for (int t = 0; t < T; ++t) {
@@ -71,7 +76,7 @@ template <int F, int T>
 void all_rows(float* const* y, const float* const* x, const void* const* w, int64_t rows,
               int64_t cols) {
   int64_t row = 0;
-  for (; row + 4 <= rows; row += 4) block<F, 4, T>(y, x, w, row, cols);
+  for (; T > kStreamTokens && row + 4 <= rows; row += 4) block<F, 4, T>(y, x, w, row, cols);
   for (; row < rows; ++row) block<F, 1, T>(y, x, w, row, cols);
 }
 
