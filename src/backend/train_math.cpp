@@ -36,6 +36,14 @@ float row_dot(const float* a, const float* b, int64_t n) { return kernels().dot(
 
 void row_axpy(float* y, const float* x, float s, int64_t n) { kernels().axpy(y, x, s, n); }
 
+void row_multiply_add(float* y, const float* a, const float* b, int64_t n) {
+  kernels().multiply_add(y, a, b, n);
+}
+
+void row_scale(float* y, const float* x, float s, int64_t n) { kernels().scale(y, x, s, n); }
+
+double row_square_sum(const float* x, int64_t n) { return kernels().square_sum(x, n); }
+
 void row_adamw(const AdamwFactors& f, int64_t n, float* w, const float* gradient, float* m,
                float* v) {
   kernels().adamw({f.beta1, f.beta2, f.keep, f.rate, f.inverse_root, f.epsilon, f.scale}, n, w,

@@ -19,7 +19,10 @@ void row_swiglu_backward(const float* dy, const float* a, const float* b, int64_
 // y = exp(x - shift), returns the sum; y may be x.
 float row_exp_minus(const float* x, float shift, int64_t n, float* y);
 float row_dot(const float* a, const float* b, int64_t n);
-void row_axpy(float* y, const float* x, float s, int64_t n);  // y += s x
+void row_axpy(float* y, const float* x, float s, int64_t n);                 // y += s x
+void row_multiply_add(float* y, const float* a, const float* b, int64_t n);  // y += a b
+void row_scale(float* y, const float* x, float s, int64_t n);                // y = s x; y may be x
+double row_square_sum(const float* x, int64_t n);
 
 // Bias corrections and decay of one AdamW step; see kernels/train_table.h.
 struct AdamwFactors {

@@ -80,11 +80,7 @@ TEST_P(TrainKernels, TilesOfPairsMatchTheirRoundedInputs) {
       for (int64_t r = 0; r < rows; ++r) {
         fast.pair_inputs(pa.data() + r * steps, a.data() + r * inputs, inputs);
       }
-      for (int64_t s = 0; s < steps; ++s) {
-        const float* low = b.data() + 2 * s * columns;
-        fast.pair_rows(pb.data() + s * columns, low, 2 * s + 1 < inputs ? low + columns : nullptr,
-                       columns);
-      }
+      fast.pair_rows(pb.data(), columns, 16, b.data(), columns, inputs, columns);
       std::vector<float> got(static_cast<size_t>(rows * columns)), want = got;
       const auto value = [](uint32_t pair, int64_t half) {
         const uint32_t bits = half == 0 ? pair << 16 : pair & 0xffff0000u;
@@ -109,14 +105,16 @@ TEST_P(TrainKernels, TilesOfPairsMatchTheirRoundedInputs) {
 
 TEST_P(TrainKernels, PackingMovesAndRoundsAlike) {
   for (const int64_t n : kLengths) {
-    const std::vector<float> x = random_floats(n, 1), z = random_floats(n, 2);
-    std::vector<uint32_t> got(static_cast<size_t>(n + 1), 7u), want = got;
-    fast.pair_rows(got.data(), x.data(), z.data(), n);
-    slow.pair_rows(want.data(), x.data(), z.data(), n);
-    EXPECT_EQ(got, want);
-    fast.pair_rows(got.data(), x.data(), nullptr, n);
-    slow.pair_rows(want.data(), x.data(), nullptr, n);
-    EXPECT_EQ(got, want);
+    const std::vector<float> x = random_floats(n, 1), block = random_floats(7 * (n + 2), 2);
+    std::vector<uint32_t> got(static_cast<size_t>(8 * (n + 16)), 7u), want = got;
+    for (const int64_t rows : {1, 6, 7}) {
+      fast.pair_rows(got.data(), n + 1, 16, block.data(), n + 2, rows, n);
+      slow.pair_rows(want.data(), n + 1, 16, block.data(), n + 2, rows, n);
+      EXPECT_EQ(got, want);
+      fast.pair_rows(got.data(), 16, 64, block.data(), n + 2, rows, n);
+      slow.pair_rows(want.data(), 16, 64, block.data(), n + 2, rows, n);
+      EXPECT_EQ(got, want);
+    }
     fast.pair_inputs(got.data(), x.data(), n);
     slow.pair_inputs(want.data(), x.data(), n);
     EXPECT_EQ(got, want);
@@ -165,6 +163,11 @@ TEST_P(TrainKernels, RowsMatchAtEveryTailLength) {
     compare([&](const TrainTable& k, auto& a, auto&) {
       k.axpy(a.data(), x.data(), 0.3f, n);
       return k.dot(x.data(), z.data(), n);
+    });
+    compare([&](const TrainTable& k, auto& a, auto& b) {
+      k.multiply_add(a.data(), x.data(), z.data(), n);
+      k.scale(b.data(), x.data(), 0.3f, n);
+      return static_cast<float>(k.square_sum(x.data(), n));
     });
   }
 }

@@ -38,8 +38,11 @@ struct TrainTable {
   // dst[c][r] = src[r][c], 32-bit words, strides in words.
   void (*transpose)(uint32_t* dst, int64_t dst_stride, const uint32_t* src, int64_t src_stride,
                     int64_t rows, int64_t columns);
-  // dst[i] = the pair (low[i], high[i]) rounded to bf16, nearest even; high may be null for zeros.
-  void (*pair_rows)(uint32_t* dst, const float* low, const float* high, int64_t n);
+  // Rows of src in pairs: (src[2 s * stride + i], src[(2 s + 1) * stride + i]) rounded to bf16,
+  // nearest even, for i < n; a missing last one of `rows` is zero. Sixteen columns are a group: the
+  // pair goes to dst[s * dst_stride + i / 16 * group_stride + i % 16].
+  void (*pair_rows)(uint32_t* dst, int64_t dst_stride, int64_t group_stride, const float* src,
+                    int64_t stride, int64_t rows, int64_t n);
   // dst[i] = the pair (x[2i], x[2i + 1]) rounded to bf16; a missing last one is zero.
   void (*pair_inputs)(uint32_t* dst, const float* x, int64_t n);
 
@@ -58,6 +61,12 @@ struct TrainTable {
   float (*dot)(const float* a, const float* b, int64_t n);
   // y[i] += s x[i]. No fused rounding matters here: one product, one sum.
   void (*axpy)(float* y, const float* x, float s, int64_t n);
+  // y[i] += a[i] b[i], likewise.
+  void (*multiply_add)(float* y, const float* a, const float* b, int64_t n);
+  // y[i] = s x[i]. y may be x.
+  void (*scale)(float* y, const float* x, float s, int64_t n);
+  // sum x[i]^2 in fp64.
+  double (*square_sum)(const float* x, int64_t n);
   // g = gradient * scale; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
   // w = w keep - rate m / (sqrt(v) inverse_root + epsilon).
   void (*adamw)(const AdamArgs& args, int64_t n, float* w, const float* gradient, float* m,

@@ -58,6 +58,7 @@ MatrixProduct translate(const Product<float>& p) {
   out.c = p.c.data;
   out.c_row = p.c.stride;
   out.add = p.add;
+  out.packed = p.packed;
   return out;
 }
 
@@ -67,6 +68,7 @@ template <typename T>
 Ops<T>::Ops(ThreadPool& pool, bool bf16) : pool_(pool), bf16_(bf16) {
   if constexpr (std::is_same_v<T, float>) {
     fast_ = std::make_unique<MatrixProducts>(pool, selected_isa());
+    for (auto& packed : packed_) packed = std::make_unique<PackedRight>();
   }
 }
 
@@ -105,6 +107,22 @@ void Ops<T>::products(std::span<const Product<T>> products, bool rounded) {
     for (const Product<T>& p : products) {
       rows(sizes_of(p).m, [&](int64_t first, int64_t count) { plain_rows(p, first, count); });
     }
+  }
+}
+
+template <typename T>
+const PackedRight* Ops<T>::pack(Form form, In<T> b, bool rounded, int slot) {
+  if constexpr (std::is_same_v<T, float>) {
+    MatrixProduct product;
+    product.n = form == Form::kNT ? b.rows : b.cols;
+    product.k = form == Form::kNT ? b.cols : b.rows;
+    product.b = b.data;
+    product.b_step = form == Form::kNT ? 1 : b.stride;
+    product.b_column = form == Form::kNT ? b.stride : 1;
+    fast_->pack(product, rounded && bf16_, *packed_[slot]);
+    return packed_[slot].get();
+  } else {
+    return nullptr;
   }
 }
 

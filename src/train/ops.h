@@ -16,6 +16,7 @@
 namespace headgate {
 
 class MatrixProducts;
+struct PackedRight;
 
 template <typename T>
 using In = MatrixView<const T>;
@@ -89,6 +90,7 @@ struct Product {
   In<T> a, b;
   Out<T> c;
   bool add = false;
+  const PackedRight* packed = nullptr;  // b by Ops::pack
 };
 
 // Thread rule: as ThreadPool. Every sum has one order, fixed by the shapes.
@@ -132,6 +134,9 @@ class Ops {
   // Large products, spread over the pool. `rounded` allows bf16 inputs.
   void product(const Product<T>& product, bool rounded) { products({&product, 1}, rounded); }
   void products(std::span<const Product<T>> products, bool rounded);
+  // The b of several products to come, to be packed once; null in double. Lives until the next
+  // call with the same `slot`, 0 or 1.
+  const PackedRight* pack(Form form, In<T> b, bool rounded, int slot);
   // A small exact product on the calling worker, from inside a task.
   void product_here(const Product<T>& product, int worker);
 
@@ -141,6 +146,7 @@ class Ops {
   ThreadPool& pool_;
   bool bf16_;
   std::unique_ptr<MatrixProducts> fast_;  // float only
+  std::unique_ptr<PackedRight> packed_[2];
   Buffer<T> partial_;
   std::vector<Buffer<T>> stock_;
 };

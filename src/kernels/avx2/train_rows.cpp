@@ -77,6 +77,20 @@ void axpy(float* y, const float* x, float s, int64_t n) {
   }
 }
 
+void multiply_add(float* y, const float* a, const float* b, int64_t n) {
+  for (int64_t i = 0; i < n; i += 8) {
+    const __m256 product = _mm256_mul_ps(load_some(a + i, n - i), load_some(b + i, n - i));
+    store_some(y + i, _mm256_add_ps(load_some(y + i, n - i), product), n - i);
+  }
+}
+
+void scale(float* y, const float* x, float s, int64_t n) {
+  const __m256 by = _mm256_set1_ps(s);
+  for (int64_t i = 0; i < n; i += 8) {
+    store_some(y + i, _mm256_mul_ps(by, load_some(x + i, n - i)), n - i);
+  }
+}
+
 void adamw(const AdamArgs& args, int64_t n, float* w, const float* gradient, float* m, float* v) {
   const __m256 beta1 = _mm256_set1_ps(args.beta1), beta2 = _mm256_set1_ps(args.beta2);
   const __m256 new1 = _mm256_set1_ps(1.0f - args.beta1), new2 = _mm256_set1_ps(1.0f - args.beta2);
@@ -108,6 +122,8 @@ void fill_train(TrainTable& table) {
   table.exp_minus = exp_minus;
   table.dot = dot;
   table.axpy = axpy;
+  table.multiply_add = multiply_add;
+  table.scale = scale;
   table.adamw = adamw;
 }
 

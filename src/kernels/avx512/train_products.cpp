@@ -17,6 +17,13 @@ void tile(const TileArgs& t, __mmask16 last) {
   // sums live on the stack, stored anew in every step, at a quarter of the speed.
   const int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step, c_row = t.c_row;
   const int64_t steps = t.steps;
+  float* c = t.c;
+  // What is written at the end is fetched while the sums are made.
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) _mm_prefetch(c + r * c_row + 16 * v, _MM_HINT_T0);
+  }
   __m512 sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -36,16 +43,22 @@ void tile(const TileArgs& t, __mmask16 last) {
     a += a_step;
     b += b_step;
   }
-  const __mmask16 old = t.add ? 0xffff : 0;
-  float* c = t.c;
+  if (t.add) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        const __m512 before = _mm512_maskz_loadu_ps(mask[v], c + r * c_row + 16 * v);
+        sum[r][v] = _mm512_add_ps(sum[r][v], before);
+      }
+    }
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      const __m512 before = _mm512_maskz_loadu_ps(mask[v] & old, c + 16 * v);
-      _mm512_mask_storeu_ps(c + 16 * v, mask[v], _mm512_add_ps(sum[r][v], before));
+      _mm512_mask_storeu_ps(c + r * c_row + 16 * v, mask[v], sum[r][v]);
     }
-    c += c_row;
   }
 }
 

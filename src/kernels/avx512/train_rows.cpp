@@ -85,6 +85,35 @@ void axpy(float* y, const float* x, float s, int64_t n) {
   }
 }
 
+void multiply_add(float* y, const float* a, const float* b, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 live = live_lanes(n - i);
+    const __m512 product =
+        _mm512_mul_ps(_mm512_maskz_loadu_ps(live, a + i), _mm512_maskz_loadu_ps(live, b + i));
+    _mm512_mask_storeu_ps(y + i, live, _mm512_add_ps(_mm512_maskz_loadu_ps(live, y + i), product));
+  }
+}
+
+void scale(float* y, const float* x, float s, int64_t n) {
+  const __m512 by = _mm512_set1_ps(s);
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 live = live_lanes(n - i);
+    _mm512_mask_storeu_ps(y + i, live, _mm512_mul_ps(by, _mm512_maskz_loadu_ps(live, x + i)));
+  }
+}
+
+double square_sum(const float* x, int64_t n) {
+  __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
+  for (int64_t i = 0; i < n; i += 16) {
+    const __m512 in = _mm512_maskz_loadu_ps(live_lanes(n - i), x + i);
+    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(in));
+    const __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(in, 1));
+    low = _mm512_fmadd_pd(a, a, low);
+    high = _mm512_fmadd_pd(b, b, high);
+  }
+  return _mm512_reduce_add_pd(_mm512_add_pd(low, high));
+}
+
 void adamw(const AdamArgs& args, int64_t n, float* w, const float* gradient, float* m, float* v) {
   const __m512 beta1 = _mm512_set1_ps(args.beta1), beta2 = _mm512_set1_ps(args.beta2);
   const __m512 new1 = _mm512_set1_ps(1.0f - args.beta1), new2 = _mm512_set1_ps(1.0f - args.beta2);
@@ -120,6 +149,9 @@ void fill_train(TrainTable& table) {
   table.exp_minus = exp_minus;
   table.dot = dot;
   table.axpy = axpy;
+  table.multiply_add = multiply_add;
+  table.scale = scale;
+  table.square_sum = square_sum;
   table.adamw = adamw;
 }
 

@@ -20,6 +20,13 @@ void tile(const TileArgs& t, __mmask16 last) {
   // sums live on the stack, stored anew in every step, at a quarter of the speed.
   const int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step, c_row = t.c_row;
   const int64_t steps = t.steps;
+  float* c = t.c;
+  // What is written at the end is fetched while the sums are made.
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) _mm_prefetch(c + r * c_row + 16 * v, _MM_HINT_T0);
+  }
   __m512 sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -39,16 +46,22 @@ void tile(const TileArgs& t, __mmask16 last) {
     a += a_step;
     b += b_step;
   }
-  const __mmask16 old = t.add ? 0xffff : 0;
-  float* c = t.c;
+  if (t.add) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        const __m512 before = _mm512_maskz_loadu_ps(mask[v], c + r * c_row + 16 * v);
+        sum[r][v] = _mm512_add_ps(sum[r][v], before);
+      }
+    }
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      const __m512 before = _mm512_maskz_loadu_ps(mask[v] & old, c + 16 * v);
-      _mm512_mask_storeu_ps(c + 16 * v, mask[v], _mm512_add_ps(sum[r][v], before));
+      _mm512_mask_storeu_ps(c + r * c_row + 16 * v, mask[v], sum[r][v]);
     }
-    c += c_row;
   }
 }
 
@@ -90,18 +103,25 @@ void tile_bf16(const TileArgs& t) {
   }
 }
 
-void pair_rows(uint32_t* dst, const float* low, const float* high, int64_t n) {
+void pair_rows(uint32_t* dst, int64_t dst_stride, int64_t group_stride, const float* src,
+               int64_t stride, int64_t rows, int64_t n) {
   // One conversion gives the low halves of 16 pairs, then the high ones; a permutation joins them.
   const __m512i halves =
       _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                        21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 live = live_lanes(n - i);
-    const __m512 first = _mm512_maskz_loadu_ps(live, low + i);
-    const __m512 second =
-        high == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(live, high + i);
-    const auto both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-    _mm512_mask_storeu_epi32(dst + i, live, _mm512_permutexvar_epi16(halves, both));
+  for (int64_t r = 0; r < rows; r += 2) {
+    const float* low = src + r * stride;
+    const float* high = r + 1 < rows ? low + stride : low;
+    const __mmask16 has_high = r + 1 < rows ? 0xffff : 0;
+    for (int64_t i = 0; i < n; i += 16) {
+      const __mmask16 live = live_lanes(n - i);
+      const __m512 first = _mm512_maskz_loadu_ps(live, low + i);
+      const __m512 second = _mm512_maskz_loadu_ps(live & has_high, high + i);
+      const auto both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+      _mm512_mask_storeu_epi32(dst + i / 16 * group_stride, live,
+                               _mm512_permutexvar_epi16(halves, both));
+    }
+    dst += dst_stride;
   }
 }
 

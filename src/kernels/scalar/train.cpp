@@ -38,9 +38,15 @@ uint32_t rounded(float x) {
   return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
 }
 
-void pair_rows(uint32_t* dst, const float* low, const float* high, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    dst[i] = rounded(low[i]) | (high == nullptr ? 0u : rounded(high[i]) << 16);
+void pair_rows(uint32_t* dst, int64_t dst_stride, int64_t group_stride, const float* src,
+               int64_t stride, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; r += 2) {
+    const float *low = src + r * stride, *high = low + stride;
+    for (int64_t i = 0; i < n; ++i) {
+      dst[i / 16 * group_stride + i % 16] =
+          rounded(low[i]) | (r + 1 < rows ? rounded(high[i]) << 16 : 0u);
+    }
+    dst += dst_stride;
   }
 }
 
@@ -96,6 +102,20 @@ void axpy(float* y, const float* x, float s, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += s * x[i];
 }
 
+void multiply_add(float* y, const float* a, const float* b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += a[i] * b[i];
+}
+
+void scale(float* y, const float* x, float s, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = s * x[i];
+}
+
+double square_sum(const float* x, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += (double)x[i] * (double)x[i];
+  return sum;
+}
+
 void adamw(const AdamArgs& args, int64_t n, float* w, const float* gradient, float* m, float* v) {
   for (int64_t i = 0; i < n; ++i) {
     const float g = gradient[i] * args.scale;
@@ -122,6 +142,9 @@ void fill_train(TrainTable& table) {
   table.exp_minus = exp_minus;
   table.dot = dot;
   table.axpy = axpy;
+  table.multiply_add = multiply_add;
+  table.scale = scale;
+  table.square_sum = square_sum;
   table.adamw = adamw;
 }
 

@@ -91,6 +91,24 @@ void add_scaled(T* y, const T* x, T s, int64_t n) {
   }
 }
 
+template <typename T>
+void multiply_add(T* y, const T* a, const T* b, int64_t n) {
+  if constexpr (kFast<T>) {
+    row_multiply_add(y, a, b, n);
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] += a[i] * b[i];
+  }
+}
+
+template <typename T>
+void scale_row(T* y, const T* x, T s, int64_t n) {
+  if constexpr (kFast<T>) {
+    row_scale(y, x, s, n);
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] = s * x[i];
+  }
+}
+
 #define HEADGATE_ACTIVATIONS(T)                                                    \
   template void silu_times<T>(const T*, const T*, int64_t, T*);                    \
   template void silu_and_slope<T>(const T*, int64_t, T*, T*);                      \
@@ -98,7 +116,9 @@ void add_scaled(T* y, const T* x, T s, int64_t n) {
   template void sigmoids<T>(const T*, int64_t, T*);                                \
   template T exp_shifted<T>(const T*, T, int64_t, T*);                             \
   template T dot<T>(const T*, const T*, int64_t);                                  \
-  template void add_scaled<T>(T*, const T*, T, int64_t);
+  template void add_scaled<T>(T*, const T*, T, int64_t);                           \
+  template void multiply_add<T>(T*, const T*, const T*, int64_t);                  \
+  template void scale_row<T>(T*, const T*, T, int64_t);
 HEADGATE_ACTIVATIONS(float)
 HEADGATE_ACTIVATIONS(double)
 #undef HEADGATE_ACTIVATIONS

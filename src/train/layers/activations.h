@@ -32,5 +32,11 @@ T dot(const T* a, const T* b, int64_t n);
 // y[i] += s x[i].
 template <typename T>
 void add_scaled(T* y, const T* x, T s, int64_t n);
+// y += a b.
+template <typename T>
+void multiply_add(T* y, const T* a, const T* b, int64_t n);
+// y = s x; y may be x.
+template <typename T>
+void scale_row(T* y, const T* x, T s, int64_t n);
 
 }  // namespace headgate

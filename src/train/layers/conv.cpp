@@ -32,7 +32,7 @@ void convolve(const BatchLayout& layout, std::span<const ConvSegment> segments, 
     const T* w = taps.data() + (width - 1 - back) * channels;
     for (const ConvSegment& s : segments) {
       const T* in = x.row(t - back) + s.column;
-      for (int64_t i = 0; i < s.width; ++i) u[s.channel + i] += w[s.channel + i] * in[i];
+      multiply_add(u + s.channel, w + s.channel, in, s.width);
     }
   }
 }
@@ -72,8 +72,7 @@ void conv_backward(Ops<T>& ops, const BatchLayout& layout, std::span<const ConvS
                         T* sum = partial + (width - 1 - back) * channels;
                         for (const ConvSegment& s : segments) {
                           const T* in = x.row(t - back) + s.column;
-                          for (int64_t i = 0; i < s.width; ++i)
-                            sum[s.channel + i] += out[s.channel + i] * in[i];
+                          multiply_add(sum + s.channel, out + s.channel, in, s.width);
                         }
                       }
                     }
@@ -92,7 +91,7 @@ void conv_backward(Ops<T>& ops, const BatchLayout& layout, std::span<const ConvS
           if (ahead > 0 && !layout.has(t, ahead)) break;
           const T* grad = du.row(t + ahead) + s.channel;
           const T* tap = taps.data() + (width - 1 - ahead) * channels + s.channel;
-          for (int64_t i = 0; i < s.width; ++i) out[i] += grad[i] * tap[i];
+          multiply_add(out, grad, tap, s.width);
         }
       }
     }

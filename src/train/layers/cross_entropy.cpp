@@ -25,7 +25,7 @@ TargetResult finish_row(T* logits, int64_t vocabulary, const Target& target, T s
   if (scale == T(0)) return result;
   const T factor = scale * static_cast<T>(target.weight);
   const T share = factor / sum;
-  for (int64_t v = 0; v < vocabulary; ++v) logits[v] *= share;
+  scale_row(logits, static_cast<const T*>(logits), share, vocabulary);
   logits[target.token] -= factor;
   return result;
 }
@@ -43,6 +43,10 @@ double cross_entropy(Ops<T>& ops, In<T> hidden, const Weight<T>& projection,
   std::vector<TargetResult> found(static_cast<size_t>(tile));
   double total = 0;
   const auto all = static_cast<int64_t>(targets.size());
+  if (all == 0) return 0;
+  const PackedRight* forward = ops.pack(Form::kNT, projection.w, true, 0);
+  const PackedRight* backward =
+      scale == T(0) ? nullptr : ops.pack(Form::kNN, projection.w, true, 1);
   for (int64_t start = 0; start < all; start += tile) {
     const int64_t count = std::min(tile, all - start);
     const auto target = [&](int64_t i) -> const Target& {
@@ -54,7 +58,7 @@ double cross_entropy(Ops<T>& ops, In<T> hidden, const Weight<T>& projection,
       const T* from = hidden.row(target(i).row);
       std::copy(from, from + width, rows.row(i));
     }
-    linear_forward<T>(ops, rows, projection.w, logits, true);
+    ops.product({Form::kNT, rows, projection.w, logits, false, forward}, true);
     ops.pool().run(count, [&](int64_t i, int) {
       found[static_cast<size_t>(i)] = finish_row(logits.row(i), vocabulary, target(i), scale);
     });
@@ -64,7 +68,9 @@ double cross_entropy(Ops<T>& ops, In<T> hidden, const Weight<T>& projection,
       if (!results.empty()) results[static_cast<size_t>(start + i)] = result;
     }
     if (scale == T(0)) continue;
-    linear_backward<T>(ops, logits, rows, projection, d_rows, false, true);
+    const Product<T> both[] = {{Form::kNN, logits, projection.w, d_rows, false, backward},
+                               {Form::kTN, logits, rows, projection.grad, true}};
+    ops.products(std::span(both).first(projection.grad.data == nullptr ? 1 : 2), true);
     for (int64_t i = 0; i < count; ++i) {
       T* to = d_hidden.row(target(i).row);
       for (int64_t j = 0; j < width; ++j) to[j] += d_rows.row(i)[j];

@@ -58,7 +58,7 @@ class DecoderLayer {
 template <typename T>
 Weight<T> weight_at(const MatrixRange& range, const T* weights, T* gradients) {
   return {In<T>(weights + range.offset, range.rows, range.cols),
-          Out<T>(gradients + range.offset, range.rows, range.cols)};
+          Out<T>(range.frozen ? nullptr : gradients + range.offset, range.rows, range.cols)};
 }
 
 }  // namespace headgate

@@ -150,8 +150,7 @@ class Walker {
 template <typename T>
 void scale_rows(In<T> src, const T* s, const T* t, Out<T> dst) {
   for (int64_t i = 0; i < src.rows; ++i) {
-    const T factor = t == nullptr ? s[i] : s[i] * t[i];
-    for (int64_t j = 0; j < src.cols; ++j) dst.row(i)[j] = src.row(i)[j] * factor;
+    scale_row(dst.row(i), src.row(i), t == nullptr ? s[i] : s[i] * t[i], src.cols);
   }
 }
 
@@ -166,7 +165,7 @@ void invert(const Chunk<T>& x) {
       const T a = x.beta[i] * x.keys.row(i)[j];
       if (a == T(0)) continue;
       const T* other = x.inverse.row(j);
-      for (int64_t l = 0; l <= j; ++l) row[l] -= a * other[l];
+      add_scaled(row, other, -a, j + 1);
     }
     row[i] = T(1);
   }

@@ -13,7 +13,7 @@ void glu_forward(Ops<T>& ops, In<T> ab, const T* scale, Out<T> h, Out<T> scaled)
     for (int64_t t = first; t < first + count; ++t) {
       silu_times(ab.row(t), ab.row(t) + h.cols, h.cols, h.row(t));
       if (scale == nullptr) continue;
-      for (int64_t i = 0; i < h.cols; ++i) scaled.row(t)[i] = h.row(t)[i] * scale[t];
+      scale_row(scaled.row(t), static_cast<const T*>(h.row(t)), scale[t], h.cols);
     }
   });
 }
@@ -26,12 +26,8 @@ void glu_backward(Ops<T>& ops, In<T> d_scaled, In<T> ab, In<T> h, const T* scale
     for (int64_t t = first; t < first + count; ++t) {
       const T* grad = d_scaled.row(t);
       if (scale != nullptr) {
-        T dot = 0;
-        for (int64_t i = 0; i < h.cols; ++i) {
-          dot += grad[i] * h.row(t)[i];
-          dh[static_cast<size_t>(i)] = grad[i] * scale[t];
-        }
-        d_scale[t] = dot;
+        d_scale[t] = dot(grad, h.row(t), h.cols);
+        scale_row(dh.data(), grad, scale[t], h.cols);
         grad = dh.data();
       }
       swiglu_backward(grad, ab.row(t), ab.row(t) + h.cols, h.cols, dab.row(t), dab.row(t) + h.cols);

@@ -32,7 +32,7 @@ void combine_slots(Ops<T>& ops, const Routing& routing, In<T> rows, Out<T> y) {
         const int32_t slot = routing.token_slot[static_cast<size_t>(t * routing.choices + k)];
         if (slot < 0) continue;
         const T* from = rows.row(slot);
-        for (int64_t i = 0; i < y.cols; ++i) out[i] += from[i];
+        add_scaled(out, from, T(1), y.cols);
       }
     }
   });
@@ -89,10 +89,14 @@ void Mlp<T>::experts_backward(Ops<T>& ops, In<T> dy, MlpSaved<T>& saved, Out<T> 
     const GluWeights<T>& expert = weights_.experts[static_cast<size_t>(e)];
     const auto part = [&](const Out<T>& all) { return all.row_range(first, count); };
     down.push_back({Form::kNN, part(slot_dy), expert.down.w, part(dh), false});
-    down.push_back(
-        {Form::kTN, part(slot_dy), part(saved.slot_scaled.view()), expert.down.grad, true});
+    if (expert.down.grad.data != nullptr) {
+      down.push_back(
+          {Form::kTN, part(slot_dy), part(saved.slot_scaled.view()), expert.down.grad, true});
+    }
     up.push_back({Form::kNN, part(dab), expert.gate_up.w, part(slot_dx), false});
-    up.push_back({Form::kTN, part(dab), part(saved.slot_x.view()), expert.gate_up.grad, true});
+    if (expert.gate_up.grad.data != nullptr) {
+      up.push_back({Form::kTN, part(dab), part(saved.slot_x.view()), expert.gate_up.grad, true});
+    }
   }
   ops.products(down, true);
   glu_backward<T>(ops, dh, saved.slot_ab.view(), saved.slot_h.view(), saved.slot_weight.data(),

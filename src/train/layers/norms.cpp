@@ -120,9 +120,8 @@ void l2_norm_backward(Ops<T>& ops, Heads<const T> dy, Heads<const T> x, T scale,
         const T r = inverse[t * x.heads + h];
         const T *in = x.at(t, h), *grad = dy.at(t, h);
         T* out = dx.at(t, h);
-        T dot = 0;
-        for (int64_t i = 0; i < x.width; ++i) dot += in[i] * r * grad[i];
-        for (int64_t i = 0; i < x.width; ++i) out[i] = r * scale * (grad[i] - in[i] * r * dot);
+        const T along = dot(in, grad, x.width) * r;
+        for (int64_t i = 0; i < x.width; ++i) out[i] = r * scale * (grad[i] - in[i] * r * along);
       }
     }
   });

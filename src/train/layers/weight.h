@@ -5,7 +5,7 @@
 
 namespace headgate {
 
-// Vectors are matrices of one row. Gradients are added to.
+// Vectors are matrices of one row. Gradients are added to; a frozen matrix has none (data is null).
 template <typename T>
 struct Weight {
   In<T> w;
@@ -24,7 +24,7 @@ void linear_backward(Ops<T>& ops, In<T> dy, In<T> x, const Weight<T>& weight, Ou
                      bool rounded) {
   const Product<T> both[] = {{Form::kNN, dy, weight.w, dx, add},
                              {Form::kTN, dy, x, weight.grad, true}};
-  ops.products(both, rounded);
+  ops.products(std::span(both).first(weight.grad.data == nullptr ? 1 : 2), rounded);
 }
 
 }  // namespace headgate
