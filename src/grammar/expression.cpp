@@ -59,7 +59,8 @@ class Lowering {
  private:
   int32_t add_class(const CodePointSet& set, int32_t from) {
     const int32_t to = nfa_.new_state();
-    budget_.spend(static_cast<int64_t>(set.ranges().size()));
+    const auto ranges = static_cast<int64_t>(set.ranges().size());
+    budget_.spend(grammar_ != nullptr ? 20 * ranges : ranges);
     if (grammar_ != nullptr) {
       nfa_.add_utf8(from, set, to);
     } else {

@@ -199,7 +199,7 @@ class Parser {
 
   CodePointSet brackets() {
     const bool negated = take("^");
-    CodePointSet out;
+    std::vector<CodePointRange> ranges;
     while (!take("]")) {
       if (at_end()) refuse("a class without an end");
       const char32_t low = character();
@@ -209,8 +209,9 @@ class Parser {
         high = character();
       }
       if (high < low) refuse("a range the wrong way round");
-      out.add(low, high);
+      ranges.push_back({low, high});
     }
+    const CodePointSet out(std::move(ranges));
     return negated ? out.complement() : out;
   }
 

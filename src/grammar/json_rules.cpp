@@ -224,11 +224,11 @@ int32_t JsonRules::string_of(int32_t from, const Dfa& set) {
   grammar_.nfa().add_epsilon(inside, states[0]);
   const int32_t end = grammar_.state();
   for (size_t i = 0; i < set.states.size(); ++i) {
-    std::map<int32_t, CodePointSet> by_target;
+    std::map<int32_t, std::vector<CodePointRange>> by_target;
     for (const Dfa::Range& range : set.states[i].ranges)
-      by_target[range.target].add(range.low, range.high);
-    for (const auto& [target, characters] : by_target)
-      add_characters(states[i], characters, states[static_cast<size_t>(target)]);
+      by_target[range.target].push_back({range.low, range.high});
+    for (auto& [target, ranges] : by_target)
+      add_characters(states[i], CodePointSet(std::move(ranges)), states[static_cast<size_t>(target)]);
     if (set.states[i].accepting) grammar_.nfa().add_epsilon(states[i], end);
   }
   return grammar_.literal(end, "\"");

@@ -12,6 +12,7 @@ namespace headgate {
 namespace {
 
 constexpr int32_t kMostCount = 100'000;
+constexpr size_t kMostRanges = 1 << 20;  // of a class before they are merged
 
 CodePointSet digits() { return CodePointSet({{'0', '9'}}); }
 CodePointSet word_characters() {
@@ -32,7 +33,7 @@ CodePointSet spaces() {
 }
 CodePointSet line_ends() { return CodePointSet({{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}); }
 
-std::optional<CodePointSet> class_of_properties(std::initializer_list<CharClass> classes) {
+CodePointSet class_of_properties(std::initializer_list<CharClass> classes) {
   std::vector<CodePointRange> ranges;
   for (char32_t c = 0; c <= kLastCodePoint; ++c) {
     const auto found = static_cast<CharClass>(unicode_properties(c) & kCharClassMask);
@@ -46,17 +47,23 @@ std::optional<CodePointSet> class_of_properties(std::initializer_list<CharClass>
   return CodePointSet(std::move(ranges));
 }
 
-std::optional<CodePointSet> property(std::string_view name) {
+// nullptr: not known. Each set is made once, from a walk over all code points.
+const CodePointSet* property(std::string_view name) {
+  static const CodePointSet letters = class_of_properties({kLetter});
+  static const CodePointSet numbers = class_of_properties({kNumber});
+  static const CodePointSet marks = class_of_properties({kMark});
+  static const CodePointSet white = class_of_properties({kSpace, kNewline});
+  static const CodePointSet any = CodePointSet::all();
+  static const CodePointSet ascii({{0, 0x7f}});
   for (const std::string_view prefix : {"General_Category=", "gc="}) {
     if (name.substr(0, prefix.size()) == prefix) name.remove_prefix(prefix.size());
   }
-  if (name == "L" || name == "Letter") return class_of_properties({kLetter});
-  if (name == "N" || name == "Number") return class_of_properties({kNumber});
-  if (name == "M" || name == "Mark") return class_of_properties({kMark});
-  if (name == "White_Space") return class_of_properties({kSpace, kNewline});
-  if (name == "Any") return CodePointSet::all();
-  if (name == "ASCII") return CodePointSet({{0, 0x7f}});
-  return std::nullopt;
+  if (name == "L" || name == "Letter") return &letters;
+  if (name == "N" || name == "Number") return &numbers;
+  if (name == "M" || name == "Mark") return &marks;
+  if (name == "White_Space") return &white;
+  if (name == "Any") return &any;
+  return name == "ASCII" ? &ascii : nullptr;
 }
 
 class Parser {
@@ -212,7 +219,7 @@ class Parser {
 
   CodePointSet brackets() {
     const bool negated = take("^");
-    CodePointSet out;
+    std::vector<CodePointRange> ranges;
     while (!take("]")) {
       if (at_end()) refuse("a class without an end");
       const CodePointSet low = member();
@@ -222,15 +229,17 @@ class Parser {
       const bool range =
           single(low) && peek() == '-' && at_ + 1 < text_.size() && text_[at_ + 1] != ']';
       if (!range) {
-        out.add(low);
+        ranges.insert(ranges.end(), low.ranges().begin(), low.ranges().end());
+        if (ranges.size() > kMostRanges) ranges = CodePointSet(std::move(ranges)).ranges();
         continue;
       }
       ++at_;
       const CodePointSet high = member();
       if (!single(high)) refuse("a range that ends in a class");
       if (low.ranges()[0].first > high.ranges()[0].first) refuse("a range the wrong way round");
-      out.add(low.ranges()[0].first, high.ranges()[0].first);
+      ranges.push_back({low.ranges()[0].first, high.ranges()[0].first});
     }
+    const CodePointSet out(std::move(ranges));
     return negated ? out.complement() : out;
   }
 
@@ -270,8 +279,8 @@ class Parser {
     const size_t end = text_.find('}', at_);
     if (end == std::string_view::npos) refuse("\\p without {name}");
     const std::string_view name = text_.substr(at_, end - at_);
-    const std::optional<CodePointSet> found = property(name);
-    if (!found)
+    const CodePointSet* found = property(name);
+    if (found == nullptr)
       refuse(fmt::format("property {} is not supported (L, N, M, White_Space are)", name));
     at_ = end + 1;
     return negated ? found->complement() : *found;
