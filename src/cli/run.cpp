@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/assistant.h"
 #include "cli/commands.h"
+#include "cli/constraint_options.h"
 #include "cli/format.h"
 #include "cli/input.h"
 #include "cli/progress.h"
@@ -20,6 +21,7 @@ namespace {
 struct RunOptions {
   ModelOptions model;
   SamplingOptions sampling;
+  ConstraintOptions form;
   std::optional<std::string> prompt, file;
   std::optional<std::string> system, tools, messages, ids, kwargs;
   std::optional<bool> think;
@@ -40,6 +42,8 @@ void check_options(const RunOptions& o) {
   refuse(o.messages && (o.prompt || o.file), "--messages", "a prompt");
   refuse(o.messages && o.system, "--messages", "--system");
   refuse(o.json && o.print_ids, "--json", "--print-ids");
+  const bool form = o.form.json_schema || o.form.grammar || o.form.regex || o.form.tool_choice;
+  refuse(o.ids && o.print_ids && form, "--print-ids with --ids", "a form of the answer");
 }
 
 ChatPrompt read_chat(const RunOptions& o) {
@@ -158,9 +162,29 @@ int run_ids(const RunOptions& o, CompletionRequest request) {
   return result.reason == FinishReason::kCancelled ? exit_code(ErrorCode::kCancelled) : 0;
 }
 
+std::shared_ptr<const TokenConstraint> constraint_of(const ConstraintText& form,
+                                                     const Assistant& assistant,
+                                                     const Completion& completion,
+                                                     const CompletionRequest& request) {
+  using Reasoning = OutputParserOptions::Reasoning;
+  Reasoning reasoning = Reasoning::kNone;
+  ToolStyle style = ToolStyle::kNone;
+  if (request.chat) {
+    style = assistant.chat_template->tool_style();
+    if (opens_think(completion.render(*request.chat))) {
+      reasoning = Reasoning::kOpen;
+    } else if (assistant.chat_template->knows_thinking()) {
+      reasoning = Reasoning::kMayOpen;
+    }
+  }
+  return make_constraint(form, assistant.tokenizer, assistant.stop_tokens, style, reasoning);
+}
+
 int run(const RunOptions& o) {
   const InterruptScope interrupts;
   CompletionRequest request = read_request(o);
+  const std::optional<ConstraintText> form =
+      read_constraint(o.form, request.chat ? request.chat->tools : json::array());
   if (o.ids && o.print_ids) return run_ids(o, std::move(request));
 
   const Assistant assistant = load_assistant(o.model, /*with_template=*/request.chat.has_value());
@@ -179,6 +203,7 @@ int run(const RunOptions& o) {
   };
   if (streams) request.on_event = [&](const OutputEvent& event) { printer.show(event); };
   Completion completion(*session, assistant.tokenizer, assistant.template_or_null());
+  if (form) request.constraint = constraint_of(*form, assistant, completion, request);
   const CompletionResult result = completion.run(request);
   bar.finish();
 
@@ -224,6 +249,7 @@ void add_run(CommandLine& line) {
             "Print the ids of the answer instead of its text; with --ids and -n exactly N of them")
       .flag("--json", o->json, "Print one JSON object with answer, usage and timings")
       .flag("-v,--verbose", o->verbose, "Report times and speeds on standard error");
+  add_constraint_options(command, o->form);
   add_sampling_options(command, o->sampling);
   add_model_options(command, o->model);
   add_draft_option(command, o->model);
@@ -232,6 +258,7 @@ void add_run(CommandLine& line) {
                "another model, with timings")
       .example("git diff | headgate run -s \"Summarise this change in one line.\"",
                "a prompt from another program")
+      .example("headgate run --json-schema person.json \"Invent a person.\"", "an answer in a form")
       .example("headgate run --raw --temp 0 \"Once upon a time\"", "continue a text")
       .example("headgate run -m DIR --ids ids.json --n 32 --temp 0 --print-ids", "ids in, ids out")
       .action([o] { return run(*o); });
