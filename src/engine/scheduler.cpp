@@ -161,6 +161,7 @@ void Scheduler::admit() {
 }
 
 int64_t Scheduler::give_rows(Sequence& sequence, int64_t most) {
+  if (!sequence.begun && waits_for_prefix(sequence)) return 0;
   if (!sequence.begun) attach_prefix(sequence);
   if (sequence.ended) return 0;
   int64_t rows = std::min(sequence.missing(), most);

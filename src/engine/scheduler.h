@@ -51,6 +51,8 @@ class Scheduler {
   bool displace_for(const Sequence& sequence);
   // Starts from the longest cached prefix; called before the first rows are computed.
   void attach_prefix(Sequence& sequence);
+  // Whether another is just reading what this one begins with, and will leave a state behind.
+  bool waits_for_prefix(const Sequence& sequence) const;
   // Keeps the state where the request or the ladder wants one.
   void checkpoint(Sequence& sequence);
   // Leaves the state to the cache, if it is worth keeping, or drops it.

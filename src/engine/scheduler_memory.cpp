@@ -9,6 +9,8 @@ namespace {
 
 // A cached state that saves fewer tokens is not worth its memory.
 constexpr int64_t kLeastSaved = 8;
+// Tokens that are worth waiting for another to read them.
+constexpr int64_t kWorthWaiting = 64;
 
 }  // namespace
 
@@ -106,6 +108,27 @@ void Scheduler::attach_prefix(Sequence& sequence) {
     }
   }
   mark_started(sequence);
+}
+
+bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
+  const Request& request = sequence.request();
+  if (!options_.prefix_cache || !request.reuse_prefix || request.prompt_logprobs >= 0) return false;
+  for (const Owned& other : running_) {
+    const Request& theirs = other->request();
+    if (!other->begun || other->prompt_done || !other->state || !theirs.reuse_prefix ||
+        theirs.cache_salt != request.cache_salt || theirs.priority < request.priority)
+      continue;
+    for (const int64_t at : other->checkpoints) {
+      if (at <= other->position() || at < kWorthWaiting) continue;
+      if (at >= sequence.size() ||
+          !std::equal(sequence.tokens.begin(), sequence.tokens.begin() + at, other->tokens.begin()))
+        break;
+      const std::span<const int32_t> way =
+          std::span(sequence.tokens).first(static_cast<size_t>(at));
+      if (at - prefixes_.nearest(request.cache_salt, way) >= kWorthWaiting) return true;
+    }
+  }
+  return false;
 }
 
 void Scheduler::checkpoint(Sequence& sequence) {

@@ -33,6 +33,7 @@ void Scheduler::step() {
   const auto begun = EngineClock::now();
   const int64_t generated = totals_.generated_tokens;
   if (compute()) deliver();
+  for (Sequence* sequence : planned_) sequence->rows = 0;
   const double seconds = std::max(seconds_between(begun, EngineClock::now()), 1e-9);
   const double kept = std::exp(-seconds / kRecentSeconds);
   double& rate = totals_.recent_tokens_per_second;

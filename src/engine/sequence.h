@@ -23,7 +23,7 @@ struct Sequence {
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }
   int64_t missing() const { return size() - position(); }  // tokens to feed; at least 1
   int64_t generated() const { return size() - prompt_tokens; }
-  bool prefilling() const { return missing() > 1 || position() < prompt_tokens - 1; }
+  bool prefilling() const { return !prompt_done || missing() > 1; }
   // Ahead of `other` when memory is short.
   bool outranks(const Sequence& other) const;
 

@@ -68,6 +68,16 @@ class Listener : public RequestSink {
   std::future<void> future_ = done_.get_future();
 };
 
+// Holds the engine back until the test has queued all it wants.
+struct Gate {
+  std::atomic<bool> open{false};
+  void wait() const { open.wait(false); }
+  void let_go() {
+    open = true;
+    open.notify_all();
+  }
+};
+
 class EngineTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -182,8 +192,8 @@ TEST_P(EngineTest, ShortMemoryPreemptsAndChangesNoText) {
   options.context = 1024;
   options.state_budget_bytes = 3 * shape.recurrent_bytes() + 6 * shape.page_bytes();
   options.drafts = 0;  // no memory for them either
-  std::atomic<bool> go{false};
-  options.before_step = [&] { go.wait(false); };
+  Gate gate;
+  options.before_step = [&] { gate.wait(); };
   auto engine = make(options);
   std::vector<Request> requests;
   std::vector<std::shared_ptr<Listener>> listeners;
@@ -195,8 +205,7 @@ TEST_P(EngineTest, ShortMemoryPreemptsAndChangesNoText) {
     listeners.push_back(std::make_shared<Listener>());
     engine->submit(request, listeners.back());
   }
-  go = true;
-  go.notify_all();
+  gate.let_go();
   for (const auto& listener : listeners) listener->wait();
   EXPECT_GT(engine->stats().preemptions, 0);
   engine.reset();  // one user of the model at a time
@@ -351,6 +360,78 @@ TEST_P(EngineTest, TheNextTurnComputesItsOwnTokensOnly) {
   text.insert(text.end(), question.begin(), question.end());
   EXPECT_EQ(ask(text, "")->result().cached_tokens, 100 + 11);
   EXPECT_EQ(ask(text, "somebody else")->result().cached_tokens, 0);
+}
+
+TEST_P(EngineTest, ABeginningThatManyShareIsReadOnce) {
+  Gate gate;
+  EngineOptions options;
+  options.context = 512;
+  options.before_step = [&] { gate.wait(); };
+  const auto engine = make(options);
+  std::vector<std::shared_ptr<Listener>> listeners;
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    Request request = any_request(3);
+    request.prompt = random_tokens(300, 1);
+    request.checkpoints = {300};
+    const std::vector<int32_t> own = random_tokens(20, 50 + seed);
+    request.prompt.insert(request.prompt.end(), own.begin(), own.end());
+    listeners.push_back(std::make_shared<Listener>());
+    engine->submit(request, listeners.back());
+  }
+  gate.let_go();
+  int64_t cached = 0;
+  for (const auto& listener : listeners) {
+    listener->wait();
+    cached += listener->result().cached_tokens;
+  }
+  EXPECT_EQ(cached, 5 * 300);
+}
+
+TEST_P(EngineTest, AStepNobodyWaitsForIsBrokenOff) {
+  Engine* engine = nullptr;
+  std::atomic<RequestId> id{0};
+  EngineOptions options;
+  options.context = 512;
+  options.before_step = [&] {
+    id.wait(0);
+    engine->cancel(id);
+  };
+  const auto owner = make(options);
+  engine = owner.get();
+  Request request = any_request(3);
+  request.prompt = random_tokens(400, 1);
+  const auto listener = std::make_shared<Listener>();
+  id = engine->submit(request, listener);
+  id.notify_all();
+  listener->wait();
+  EXPECT_EQ(listener->result().reason, FinishReason::kCancelled);
+  EXPECT_EQ(listener->read, 0);
+  wait_until_empty(*engine);
+  EXPECT_EQ(engine->stats().steps, 0);
+  EXPECT_EQ(engine->stats().state_bytes, 0);
+}
+
+TEST_P(EngineTest, HigherPriorityDisplacesAndTheOtherGoesOnWhereItWas) {
+  Request low = any_request(3), high = any_request(6);
+  low.max_tokens = 300;
+  high.priority = 1;
+  const std::vector<int32_t> want_low = alone(low), want_high = alone(high);
+  Gate gate;
+  EngineOptions options;
+  options.context = 512;
+  options.max_running = 1;
+  options.before_step = [&] { gate.wait(); };
+  const auto engine = make(options);
+  const auto first = std::make_shared<Listener>(), second = std::make_shared<Listener>();
+  engine->submit(low, first);
+  engine->submit(high, second);
+  gate.let_go();
+  second->wait();
+  first->wait();
+  EXPECT_EQ(first->answer(), want_low);
+  EXPECT_EQ(second->answer(), want_high);
+  EXPECT_LE(first->result().preemptions, 1);
+  EXPECT_EQ(second->result().preemptions, 0);
 }
 
 TEST_P(EngineTest, PromptsAreScoredAsASessionScoresThem) {
