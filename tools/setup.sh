@@ -102,7 +102,7 @@ build() {
 
 # Python packages that tests compare with, in build/venv. Tests that need them skip where this does not work.
 python_packages() {
-  local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2"
+  local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2 jsonschema llguidance"
   if "$venv/bin/python" -c "import ${wanted// /, }" 2>/dev/null; then return 0; fi
   say "installing Python packages into $venv: $wanted"
   mkdir -p build

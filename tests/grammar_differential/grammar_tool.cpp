@@ -3,8 +3,9 @@
 //    "texts": [TEXT...], "samples": N, "seed": S, "tokens": N}
 //   -> {"fits": [BOOL...], "samples": [TEXT...], "unfinished": N, "notes": [...]}
 //   or {"error": MESSAGE}
-// Samples are drawn through the sampler at temperature 1.5 from random logits over Qwen's
-// vocabulary; after `tokens` tokens, logits lean to what ends a text.
+// Samples are random tokens of Qwen's vocabulary: any allowed one, or with "sampler" true what the
+// sampler draws at temperature 1.5 from random logits. After `tokens` tokens both lean to what ends
+// a text.
 #include <cstdio>
 #include <iostream>
 
@@ -70,8 +71,11 @@ class Tool {
     int64_t unfinished = 0;
     for (int64_t i = 0; i < number(question, "samples", 0); ++i) {
       const auto seed = static_cast<uint64_t>(number(question, "seed", 0) * 1000 + i);
-      const std::optional<std::string> text =
-          sample(constraint, seed, static_cast<uint64_t>(number(question, "tokens", 60)));
+      const auto tokens = static_cast<uint64_t>(number(question, "tokens", 60));
+      const json::value* sampler = question.if_contains("sampler");
+      const std::optional<std::string> text = sampler != nullptr && sampler->as_bool()
+                                                  ? sample(constraint, seed, tokens)
+                                                  : pick(constraint, seed, tokens);
       if (text) samples.emplace_back(*text);
       unfinished += text ? 0 : 1;
     }
@@ -90,6 +94,38 @@ class Tool {
     Grammar grammar = json_schema_grammar(question.at("source"), schema_options(question), &told);
     for (const std::string& note : told) notes.emplace_back(note);
     return grammar;
+  }
+
+  // Any allowed token, each as likely as the others.
+  std::optional<std::string> pick(const TokenConstraint& constraint, uint64_t seed,
+                                  uint64_t tokens) {
+    const std::unique_ptr<ConstraintState> state = constraint.start();
+    std::vector<uint64_t> mask(static_cast<size_t>(mask_words(trie_->vocabulary())));
+    const auto allowed = [&](int32_t token) {
+      return (mask[static_cast<size_t>(token / 64)] >> (token % 64) & 1) != 0;
+    };
+    std::string text;
+    for (uint64_t step = 0; step < kMostTokens && state->fill_mask(mask); ++step) {
+      int32_t token = -1;
+      for (uint64_t attempt = 0; token < 0; ++attempt) {
+        auto next = static_cast<int32_t>(random_bits(seed, step, attempt) %
+                                         static_cast<uint64_t>(trie_->vocabulary()));
+        if (attempt > 200)
+          while (!allowed(next)) next = (next + 1) % trie_->vocabulary();
+        if (allowed(next)) token = next;
+      }
+      if (step > tokens)
+        for (const int32_t closing : closing_) token = allowed(closing) ? closing : token;
+      for (const int32_t end : trie_->end_tokens())
+        if (step > tokens && allowed(end)) token = end;
+      if (!state->accept(token)) {
+        fail(ErrorCode::kInternal, "token {} was allowed and then refused: {}", token,
+             state->explain());
+      }
+      if (trie_->is_end(token)) return text;
+      text += trie_->bytes(token);
+    }
+    return std::nullopt;
   }
 
   std::optional<std::string> sample(const TokenConstraint& constraint, uint64_t seed,
