@@ -140,9 +140,10 @@ std::unique_ptr<TokenMasks::RepeatMask> TokenMasks::walk_repeat(int32_t state) c
     ++i;
   }
   for (const auto& [needed, token] : made->longer) {
-    for (auto k = static_cast<size_t>(needed); k < RepeatMask::kSteps; ++k)
-      set_bit(made->upto[k], token);
+    if (needed < static_cast<int32_t>(RepeatMask::kSteps))
+      set_bit(made->upto[static_cast<size_t>(needed)], token);
   }
+  for (size_t k = 1; k < RepeatMask::kSteps; ++k) add_bits(made->upto[k], made->upto[k - 1]);
   std::erase_if(made->longer, [](const std::pair<int32_t, int32_t>& entry) {
     return entry.first < static_cast<int32_t>(RepeatMask::kSteps);
   });
@@ -260,13 +261,23 @@ void TokenMasks::prepare(SetMachine& machine) {
   constexpr int kMostWalks = 6;  // about 2 ms each for 150,000 tokens
   constexpr int32_t kMostStates = 3000;
   int walks = 0;
-  for (int32_t state = 0; state < std::min(automaton_->states(), kMostStates); ++state) {
-    if (automaton_->rule(automaton_->state(state).rule).prefix_code) continue;
+  const auto letters_from = [&](int32_t state) {
     const int32_t set = machine.open_set(state);
     int letters = 0;
     for (int byte = 'a'; byte <= 'z'; ++byte)
       letters += machine.step(set, static_cast<uint8_t>(byte)) != SetMachine::kDead ? 1 : 0;
-    if (letters < 20) continue;
+    return letters;
+  };
+  for (const Automaton::Rule& rule : automaton_->rules()) {
+    if (rule.body < 0 || rule.max == 0 || !automaton_->rule(rule.body).prefix_code) continue;
+    const int32_t start = automaton_->rule(rule.body).start;
+    if (repeats_.contains(start) || letters_from(start) < 20) continue;
+    (void)repeat_mask(start);
+    if (++walks == kMostWalks) return;
+  }
+  for (int32_t state = 0; state < std::min(automaton_->states(), kMostStates); ++state) {
+    if (automaton_->rule(automaton_->state(state).rule).prefix_code) continue;
+    if (letters_from(state) < 20) continue;
     state_mask(machine, state);
     if (++walks == kMostWalks) return;
   }
