@@ -77,6 +77,8 @@ void add_convert(CommandLine& line) {
       .option("--split", o->split, "Write parts of at most this size, such as 2G or 500M")
       .takes("SIZE")
       .option("--name", o->convert.name, "Name to store in a GGUF; the folder's without it")
+      .option("--adapter", o->convert.adapter, "LoRA adapter (PEFT's layout) to merge in")
+      .takes("DIR")
       .flag("--no-mtp", o->no_mtp, "Leave the multi-token-prediction module out")
       .option("-t,--threads", o->convert.threads, "Threads to compute with; 0: one per core")
       .flag("--json", o->json, "Report as JSON")

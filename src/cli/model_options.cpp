@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "engine/draft_control.h"
+#include "model/adapter.h"
 #include "model/prefill_chunk.h"
 
 namespace headgate {
@@ -47,6 +48,9 @@ void add_model_path(Command& command, ModelOptions& options) {
 void add_model_options(Command& command, ModelOptions& options) {
   add_model_path(command, options);
   command.option("-t,--threads", options.threads, "Threads to compute with; 0: one per core")
+      .option("--adapter", options.adapter,
+              "Folder of a LoRA adapter (PEFT's layout) that is merged into the weights of -m")
+      .takes("DIR")
       .flag("--pin", options.pin,
             "Keep each thread on a core of its own: faster on a machine that runs nothing else")
       .option("-c,--ctx", options.context, "Tokens of context; 0: all that the model was made for")
@@ -75,7 +79,11 @@ void add_draft_option(Command& command, ModelOptions& options) {
 }
 
 Checkpoint open_model_files(const ModelOptions& options) {
-  if (!options.path.empty()) return open_checkpoint(options.path);
+  if (!options.path.empty()) {
+    Checkpoint checkpoint = open_checkpoint(options.path);
+    if (!options.adapter.empty()) apply_adapter(checkpoint, options.adapter);
+    return checkpoint;
+  }
   if (embedded_model().empty()) {
     fail(ErrorCode::kNotFound,
          "this build has no embedded model: name one with -m PATH (a folder or a GGUF file)");
@@ -99,6 +107,9 @@ LoadedModel load_model(const ModelOptions& options) {
   if (!options.packed_cache.empty() && options.path.empty()) {
     log_warning("--packed-cache: the embedded model is packed in memory, nothing is kept in {}",
                 options.packed_cache);
+  }
+  if (!options.adapter.empty() && (options.path.empty() || !options.packed_cache.empty())) {
+    fail(ErrorCode::kInvalidArgument, "--adapter: expected -m FOLDER and no --packed-cache");
   }
   backend.threads = options.threads;
   backend.pin = options.pin;

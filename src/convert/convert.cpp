@@ -14,6 +14,7 @@
 #include "convert/tensor_plan.h"
 #include "formats/gguf_writer.h"
 #include "formats/safetensors_writer.h"
+#include "model/adapter.h"
 #include "tensor/codec.h"
 
 namespace headgate {
@@ -147,7 +148,8 @@ ConvertReport convert_checkpoint(const ConvertOptions& options) {
   if (options.type && !is_writable(*options.type)) {
     fail(ErrorCode::kInvalidArgument, "type: {} cannot be written", dtype_name(*options.type));
   }
-  const Checkpoint input = open_checkpoint(options.input);
+  Checkpoint input = open_checkpoint(options.input);
+  if (!options.adapter.empty()) apply_adapter(input, options.adapter);
   const ModelConfig config = read_model_config(input);
   return is_gguf_path(options.output) ? to_gguf(input, config, options)
                                       : to_folder(input, config, options);

@@ -115,6 +115,16 @@ void TensorStore::add_tensor(TensorEntry entry) {
   entries_.push_back(std::move(entry));
 }
 
+void TensorStore::replace(TensorEntry entry, std::string source, std::vector<std::byte> bytes) {
+  const auto at = by_name_.find(entry.name);
+  HEADGATE_CHECK(at != by_name_.end());
+  owned_.push_back(std::move(bytes));
+  entry.file = add_memory(std::move(source), owned_.back());
+  entry.offset = 0;
+  entry.bytes = static_cast<int64_t>(owned_.back().size());
+  entries_[at->second] = std::move(entry);
+}
+
 void TensorStore::check_overlaps(int32_t file) const {
   std::vector<const TensorEntry*> sorted;
   for (const TensorEntry& entry : entries_) {

@@ -63,6 +63,9 @@ class TensorStore {
   // A file already in memory (the embedded model); the bytes must outlive the store.
   int32_t add_memory(std::string name, std::span<const std::byte> bytes);
   void add_tensor(TensorEntry entry);
+  // Gives an existing tensor other bytes, which the store keeps: an adapter's merge. `entry` has
+  // its name and the type of `bytes`; `source` names them in messages.
+  void replace(TensorEntry entry, std::string source, std::vector<std::byte> bytes);
   // Throws kInvalidFile when two tensors of a file share a byte. Call after the last add_tensor.
   void check_overlaps(int32_t file) const;
   std::span<const std::byte> file_bytes(int32_t file) const;
@@ -79,6 +82,7 @@ class TensorStore {
   std::vector<MappedFile> maps_;                    // empty maps for files in memory
   std::vector<std::unique_ptr<InputFile>> inputs_;  // null for files in memory
   std::vector<std::span<const std::byte>> bytes_;
+  std::vector<std::vector<std::byte>> owned_;  // of replace(); moving a vector moves no bytes
   std::vector<TensorEntry> entries_;
   std::unordered_map<std::string, size_t, NameHash, std::equal_to<>> by_name_;
 };
