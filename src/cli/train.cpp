@@ -5,11 +5,13 @@
 
 #include "backend/calibrate.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/thread_pool.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/terminal.h"
+#include "comm/communicator.h"
 #include "convert/convert.h"
 #include "train/train_run.h"
 
@@ -84,13 +86,28 @@ void write_gguf(const Recipe& recipe, const std::string& folder, const std::stri
   convert_checkpoint(convert);
 }
 
+// A GGUF that training begins with becomes a folder beside the run, made once.
+void unpack_init(Recipe& recipe, const std::string& output) {
+  if (!recipe.init.ends_with(".gguf")) return;
+  const std::string folder = output + "/base";
+  if (!file_exists(folder + "/config.json")) {
+    ConvertOptions convert;
+    convert.input = recipe.init;
+    convert.output = folder;
+    convert_checkpoint(convert);
+  }
+  if (recipe.tokenizer == recipe.init) recipe.tokenizer = folder;
+  recipe.init = folder;
+}
+
 int train(const Options& o) {
-  const Recipe recipe = read_recipe(o.recipe);
+  Recipe recipe = read_recipe(o.recipe);
   if (!dtype_from_name(recipe.gguf_type))
     fail(ErrorCode::kInvalidArgument, "{}: gguf_type {}, expected bf16, q8_0, ...", recipe.path,
          recipe.gguf_type);
   TrainRunOptions options = o.run;
   if (options.output.empty()) options.output = recipe.name + "-run";
+  unpack_init(recipe, options.output);
   if (o.export_only) {
     const std::string folder = export_run(recipe, options);
     if (!o.no_gguf) write_gguf(recipe, folder, options.output);
@@ -101,13 +118,15 @@ int train(const Options& o) {
   const InterruptScope interrupts(3);
   TrainRunReport report;
   {
-    Display display(o.quiet ? 1 : measured_peak(recipe, threads), o.quiet);
+    const bool quiet = o.quiet || world().rank() > 0;
+    Display display(quiet ? 1 : measured_peak(recipe, threads), quiet);
     options.on_step = [&display](const TrainProgress& progress) {
       display.show(progress);
       return !InterruptScope::interrupted();
     };
     report = run_training(recipe, options);
   }
+  if (world().rank() > 0) return 0;
   if (!o.no_gguf) write_gguf(recipe, report.exported, options.output);
   print(
       "steps {}..{} of {}, {} tokens in all, {} in this run at {:.0f} tok/s; loss {:.4f}; model in "

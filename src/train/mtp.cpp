@@ -97,7 +97,7 @@ void MtpModule<T>::backward_step(Ops<T>& ops, const Rotation<T>& rotation, In<T>
   rms_norm_backward<T>(ops, In<T>(d_joined.columns(0, hidden)), In<T>(s.embedded.view()),
                        embedding_norm_.w.data, s.e_inverse.data(), d, false,
                        embedding_norm_.grad.data);
-  embedding_backward<T>(ops, s.ids, d, d_embedding);
+  if (d_embedding.data != nullptr) embedding_backward<T>(ops, s.ids, d, d_embedding);
   const bool wanted = d_previous.data != nullptr;
   rms_norm_backward<T>(ops, In<T>(d_joined.columns(hidden, hidden)), previous, hidden_norm_.w.data,
                        s.h_inverse.data(), wanted ? d_previous : d, wanted, hidden_norm_.grad.data);

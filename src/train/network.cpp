@@ -92,7 +92,7 @@ template <typename T>
 int64_t Network<T>::routers() const {
   int64_t count = 0;
   for (const DecoderLayer<T>& layer : impl_->layers) count += layer.moe() ? 1 : 0;
-  return count + (impl_->mtp && impl_->mtp->moe() ? 1 : 0);
+  return count + (impl_->mtp && impl_->mtp_steps > 0 && impl_->mtp->moe() ? 1 : 0);
 }
 
 template <typename T>
@@ -124,7 +124,7 @@ void Network<T>::forward(Ops<T>& ops, const BatchLayout& layout, int64_t mtp_ste
   rms_norm_forward<T>(ops, In<T>(s.inputs.back().view()), s.final_norm.w.data, s.eps, hidden,
                       s.inverse.shape(n, 1).data);
   s.d_hidden.zeros(n, width);
-  if (!s.mtp) return;
+  if (mtp_steps == 0) return;
   s.mtp->forward(ops, layout, s.rotation, s.embedding.w, hidden, mtp_steps);
   if (s.mtp->moe()) s.sums.push_back(s.mtp->router_sums());
 }
@@ -170,7 +170,7 @@ void Network<T>::backward(Ops<T>& ops, const std::vector<RouterLossGradient<T>>&
     return moe ? routers[--router] : none;
   };
   const Out<T> d = s.d_hidden.view();
-  if (s.mtp) {
+  if (s.mtp_steps > 0) {
     s.mtp->backward(ops, s.rotation, s.hidden.view(), next(s.mtp->moe()), options.freeze_router,
                     s.embedding.grad, options.mtp_reaches_trunk ? d : Out<T>());
   }
@@ -182,7 +182,9 @@ void Network<T>::backward(Ops<T>& ops, const std::vector<RouterLossGradient<T>>&
     s.layers[layer].backward({ops, s.layout, s.rotation}, s.inputs[layer].view(), s.saved_of(layer),
                              next(s.layers[layer].moe()), options.freeze_router, d);
   }
-  embedding_backward<T>(ops, s.ids, d, s.embedding.grad);
+  if (s.embedding.grad.data != nullptr) {
+    embedding_backward<T>(ops, s.ids, d, s.embedding.grad);
+  }
 }
 
 template class Network<float>;

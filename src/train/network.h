@@ -31,7 +31,7 @@ class Network {
   Network(const ModelConfig& config, const NetworkRanges& ranges, const T* weights, T* gradients);
   ~Network();
 
-  // MoE layers, the MTP module's last when it has one.
+  // MoE layers, the MTP module's last when the last forward pass ran it.
   int64_t routers() const;
 
   // Hidden states of the trunk and of `mtp_steps` steps. With `recompute` the layers' inner values

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <vector>
 
-#include "backend/train_math.h"
-
 namespace headgate {
 namespace {
 
@@ -24,25 +22,13 @@ bool decays(const OptimizerConfig& config, ParameterKind kind) {
   return kind != ParameterKind::kOther;
 }
 
-bool frozen(const OptimizerStep& step, Part part) {
-  return step.freeze_router && (part == Part::kRouter || part == Part::kSharedScale);
+bool frozen(const OptimizerStep& step, const ParameterSlice& slice) {
+  const bool router = slice.part == Part::kRouter || slice.part == Part::kSharedScale;
+  return (step.freeze_router && router) || (step.freeze_mtp && slice.name.starts_with("mtp."));
 }
 
 bool is_muon(const OptimizerConfig& config, const ParameterSlice& slice) {
   return config.kind == OptimizerKind::kMuon && slice.kind == ParameterKind::kHiddenMatrix;
-}
-
-AdamwFactors factors(const OptimizerConfig& config, const OptimizerStep& step, bool decay) {
-  const auto number = static_cast<double>(step.number);
-  AdamwFactors f{};
-  f.beta1 = static_cast<float>(config.beta1);
-  f.beta2 = static_cast<float>(config.beta2);
-  f.keep = static_cast<float>(1.0 - (decay ? step.rate * config.weight_decay : 0.0));
-  f.rate = static_cast<float>(step.rate / (1.0 - std::pow(config.beta1, number)));
-  f.inverse_root = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, number)));
-  f.epsilon = static_cast<float>(config.epsilon);
-  f.scale = static_cast<float>(step.gradient_scale);
-  return f;
 }
 
 // Five Newton-Schulz steps towards the orthogonal factor of x [rows, cols], rows <= cols; gram and
@@ -94,20 +80,26 @@ void muon(Ops<float>& ops, const OptimizerConfig& config, const ParameterSlice& 
 
 }  // namespace
 
+AdamwFactors adamw_factors(const OptimizerConfig& config, const OptimizerStep& step, bool decay) {
+  const auto number = static_cast<double>(step.number);
+  AdamwFactors f{};
+  f.beta1 = static_cast<float>(config.beta1);
+  f.beta2 = static_cast<float>(config.beta2);
+  f.keep = static_cast<float>(1.0 - (decay ? step.rate * config.weight_decay : 0.0));
+  f.rate = static_cast<float>(step.rate / (1.0 - std::pow(config.beta1, number)));
+  f.inverse_root = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, number)));
+  f.epsilon = static_cast<float>(config.epsilon);
+  f.scale = static_cast<float>(step.gradient_scale);
+  return f;
+}
+
 double gradient_norm(ThreadPool& pool, std::span<const float> gradient) {
   const auto n = static_cast<int64_t>(gradient.size());
   std::vector<double> sums(static_cast<size_t>((n + kBlock - 1) / kBlock), 0.0);
   pool.run(static_cast<int64_t>(sums.size()), [&](int64_t block, int) {
-    // Lanes of their own, so that the sum may be vectorised and still has one order.
-    double lanes[8] = {};
-    const int64_t first = block * kBlock, last = std::min(n, first + kBlock);
-    for (int64_t i = first; i < last; ++i) {
-      const auto x = static_cast<double>(gradient[static_cast<size_t>(i)]);
-      lanes[(i - first) & 7] += x * x;
-    }
-    double sum = 0;
-    for (const double lane : lanes) sum += lane;
-    sums[static_cast<size_t>(block)] = sum;
+    const int64_t first = block * kBlock;
+    sums[static_cast<size_t>(block)] =
+        row_square_sum(gradient.data() + first, std::min(kBlock, n - first));
   });
   double total = 0;
   for (const double sum : sums) total += sum;
@@ -119,16 +111,18 @@ void optimizer_step(Ops<float>& ops, const OptimizerConfig& config, const Parame
   std::vector<Piece> pieces;
   std::vector<const ParameterSlice*> matrices;
   for (const ParameterSlice& slice : map.slices) {
-    if (frozen(step, slice.part)) continue;
+    if (frozen(step, slice)) continue;
     if (is_muon(config, slice)) {
       matrices.push_back(&slice);
       continue;
     }
-    for (int64_t at = 0; at < slice.count; at += kBlock) {
-      pieces.push_back({&slice, slice.offset + at, std::min(kBlock, slice.count - at)});
+    const int64_t end = std::min(slice.offset + slice.count, state.end);
+    for (int64_t at = std::max(slice.offset, state.begin); at < end; at += kBlock) {
+      pieces.push_back({&slice, at - state.begin, std::min(kBlock, end - at)});
     }
   }
-  const AdamwFactors with = factors(config, step, true), without = factors(config, step, false);
+  const AdamwFactors with = adamw_factors(config, step, true);
+  const AdamwFactors without = adamw_factors(config, step, false);
   ops.pool().run(static_cast<int64_t>(pieces.size()), [&](int64_t task, int) {
     const Piece& p = pieces[static_cast<size_t>(task)];
     row_adamw(decays(config, p.slice->kind) ? with : without, p.count, state.weights + p.offset,

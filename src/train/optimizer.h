@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "backend/train_math.h"
 #include "train/ops.h"
 #include "train/parameters.h"
 #include "train/train_config.h"
@@ -13,8 +14,9 @@ namespace headgate {
 // Euclidean norm, summed in fp64 in blocks of fixed size, block after block.
 double gradient_norm(ThreadPool& pool, std::span<const float> gradient);
 
-// Arrays laid out by one ParameterMap.
+// Numbers [begin, end) of arrays laid out by one ParameterMap; the pointers are to number `begin`.
 struct OptimizerState {
+  int64_t begin = 0, end = 0;
   float* weights = nullptr;
   const float* gradient = nullptr;
   float* first = nullptr;   // moment or momentum
@@ -26,7 +28,11 @@ struct OptimizerStep {
   double rate = 0;
   double gradient_scale = 1;  // from clipping
   bool freeze_router = false;
+  bool freeze_mtp = false;  // the module rests
 };
+
+// What AdamW does to one array in this step, with or without decay.
+AdamwFactors adamw_factors(const OptimizerConfig& config, const OptimizerStep& step, bool decay);
 
 // AdamW with decoupled decay (Loshchilov & Hutter, arXiv 1711.05101); under kMuon hidden matrices
 // take the orthogonalised momentum instead, scaled to AdamW's usual update size (Jordan 2024; Liu

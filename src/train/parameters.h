@@ -29,6 +29,7 @@ struct ParameterSlice {
 // A matrix the layers multiply with: one slice, or several stacked by rows.
 struct MatrixRange {
   int64_t offset = 0, rows = 0, cols = 0;
+  bool frozen = false;  // no gradient is made
 };
 
 struct GluRanges {

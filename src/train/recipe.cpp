@@ -153,8 +153,17 @@ void read_model(Recipe& recipe, const toml::table& table) {
   std::string preset, config;
   reader.read("preset", preset);
   reader.read("config", config);
+  reader.read("init", recipe.init);
+  recipe.init = beside(recipe, recipe.init);
+  if (!recipe.init.empty()) {
+    if (!preset.empty() || !config.empty())
+      reader.wrong(nullptr, "init brings its configuration: expected no preset and no config");
+    recipe.train.freeze_router = true;
+    reader.finish();
+    return;
+  }
   if (preset.empty() == config.empty())
-    reader.wrong(nullptr, "expected one of preset = \"small\" and config = \"config.json\"");
+    reader.wrong(nullptr, "expected one of preset = \"small\", config = \"config.json\" and init");
   const std::string text =
       preset.empty() ? read_text_file(beside(recipe, config)) : train_preset(preset);
   json::value parsed = parse_json(text, preset.empty() ? config : preset);
@@ -203,6 +212,32 @@ void read_arithmetic(Recipe& recipe, const toml::table& table) {
   reader.read("recompute", train.recompute);
   reader.read("freeze_router", train.freeze_router);
   reader.finish();
+}
+
+void read_lora(Recipe& recipe, const toml::table& table) {
+  TableReader reader(table, recipe.path, "[lora]");
+  LoraConfig& lora = recipe.train.lora;
+  lora.rank = 8;
+  reader.read("rank", lora.rank, 1, 1024);
+  reader.read("alpha", lora.alpha, 0);
+  std::vector<std::string> targets;
+  reader.read("targets", targets);
+  if (!targets.empty()) lora.attention = lora.delta = lora.shared = false;
+  for (const std::string& target : targets) {
+    if (target == "attention") {
+      lora.attention = true;
+    } else if (target == "delta") {
+      lora.delta = true;
+    } else if (target == "shared") {
+      lora.shared = true;
+    } else if (target == "experts") {
+      lora.experts = true;
+    } else {
+      reader.wrong(nullptr, "targets: expected some of attention, delta, shared, experts");
+    }
+  }
+  reader.finish();
+  if (recipe.init.empty()) reader.wrong(nullptr, "expected init in [model]: what it adapts");
 }
 
 void read_saving(Recipe& recipe, const toml::table& table) {
@@ -272,6 +307,7 @@ void read_phase(Recipe& recipe, const toml::table& table) {
   reader.read("rate", phase.rate, 0, 10);
   reader.read("decay", phase.decay);
   reader.read("final_share", phase.final_share, 0, 1);
+  reader.read("mtp_steps", phase.mtp_steps, 0, 3);
   std::vector<std::pair<std::string, double>> mix;
   const toml::node* mix_node = table.get("mix");
   reader.read("mix", mix);
@@ -337,6 +373,12 @@ ScheduleConfig Recipe::schedule_of(int64_t step) const {
   return schedule;
 }
 
+int64_t Recipe::mtp_steps_of(int64_t step) const {
+  if (train.lora.rank > 0) return 0;  // the module has no adapters
+  const int64_t steps = phase_of(step).first->mtp_steps;
+  return steps < 0 ? train.loss.mtp_steps : std::min(steps, train.loss.mtp_steps);
+}
+
 Recipe parse_recipe(std::string_view text, const std::string& path) {
   toml::table table;
   try {
@@ -359,14 +401,17 @@ Recipe parse_recipe(std::string_view text, const std::string& path) {
   for_tables(root, recipe, "loss", false, read_losses);
   for_tables(root, recipe, "optimizer", false, read_optimizer);
   for_tables(root, recipe, "compute", false, read_arithmetic);
+  for_tables(root, recipe, "lora", false, read_lora);
   for_tables(root, recipe, "source", true, read_source);
   for_tables(root, recipe, "phase", true, read_phase);
   for_tables(root, recipe, "checkpoint", false, read_saving);
   for_tables(root, recipe, "evaluate", false, read_evaluation);
   for_tables(root, recipe, "export", false, read_export);
   root.finish();
+  if (recipe.tokenizer.empty()) recipe.tokenizer = recipe.init;
   if (recipe.tokenizer.empty()) root.wrong(nullptr, "expected tokenizer = \"FOLDER\"");
-  if (recipe.train.model_json.empty()) root.wrong(nullptr, "expected [model]");
+  if (recipe.train.model_json.empty() && recipe.init.empty())
+    root.wrong(nullptr, "expected [model]");
   if (recipe.sources.empty()) root.wrong(nullptr, "expected at least one [[source]]");
   if (recipe.phases.empty()) root.wrong(nullptr, "expected at least one [[phase]]");
   return recipe;

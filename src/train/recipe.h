@@ -34,6 +34,7 @@ struct RecipePhase {
   double rate = 1e-3;      // at the start
   bool decay = false;      // linear to final_share of the rate over the phase
   double final_share = 0;
+  int64_t mtp_steps = -1;   // drafts trained in this phase; below 0: those of [loss]
   std::vector<double> mix;  // share of the tokens by source, in the order of Recipe::sources
 };
 
@@ -43,6 +44,7 @@ struct Recipe {
   uint64_t seed = 0;         // of the weights and of the data
   std::string tokenizer;     // folder
   TrainConfig train;         // without the schedule, which the phases make
+  std::string init;          // folder or GGUF of the first weights; empty: made of the seed
   int64_t warmup_steps = 0;  // of the first phase
   std::vector<RecipeSource> sources;
   std::vector<RecipePhase> phases;
@@ -60,6 +62,7 @@ struct Recipe {
   std::pair<const RecipePhase*, int64_t> phase_of(int64_t step) const;
   // The course of the rate in that phase.
   ScheduleConfig schedule_of(int64_t step) const;
+  int64_t mtp_steps_of(int64_t step) const;
 };
 
 // Reads a recipe. Paths in it are relative to the file's folder. Throws kInvalidFile with file and

@@ -56,6 +56,14 @@ double learning_rate(const ScheduleConfig& schedule, int64_t step);
 // fp32 always. kAuto takes bf16 where the machine has bf16 dot products, else fp32.
 enum class TrainPrecision : uint8_t { kAuto, kF32, kBF16 };
 
+// Low-rank adapters (Hu et al., arXiv 2106.09685): W + alpha / rank B A in place of a matrix W, and
+// only A and B learn. The module for drafts has none.
+struct LoraConfig {
+  int64_t rank = 0;  // 0: no adapters, all weights learn
+  double alpha = 16;
+  bool attention = true, delta = true, shared = true, experts = false;  // whose matrices
+};
+
 struct TrainConfig {
   std::string model_json;  // a Hugging Face config.json of a qwen3_next model; exported as it is
   LossConfig loss;
@@ -64,7 +72,8 @@ struct TrainConfig {
   TrainPrecision precision = TrainPrecision::kAuto;
   bool recompute = false;  // keep only the layers' inputs and run their forward again in backward
   bool freeze_router = false;  // fine-tuning: the router keeps its weights
-  uint64_t seed = 0;           // of the first weights
+  LoraConfig lora;
+  uint64_t seed = 0;  // of the first weights
 };
 
 // The configuration of model_json. Throws kInvalidFile, or kUnsupported for a family without a

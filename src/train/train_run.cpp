@@ -5,10 +5,13 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "comm/communicator.h"
+#include "formats/checkpoint.h"
 #include "train/recipe_data.h"
 #include "train/trainer.h"
 
@@ -88,7 +91,19 @@ std::string export_model(const Trainer& trainer, const Recipe& recipe, const Tok
       write_text_file(folder + "/" + name, read_text_file(recipe.tokenizer + "/" + name));
   write_text_file(folder + "/generation_config.json",
                   dump_json_python(generation_config(tokenizer), 2) + "\n");
+  if (trainer.config().lora.rank > 0)
+    trainer.export_adapter(options.output + "/adapter", recipe.init);
   return folder;
+}
+
+// A model without a module for drafts is trained without one.
+TrainConfig with_module_of(const Checkpoint& init, TrainConfig config) {
+  const auto tensors = init.tensors.tensors();
+  const bool module = std::any_of(tensors.begin(), tensors.end(), [](const TensorEntry& entry) {
+    return entry.name.starts_with("mtp.");
+  });
+  if (!tensors.empty() && !module) config.loss.mtp_steps = 0;
+  return config;
 }
 
 // One run: what its steps share.
@@ -98,8 +113,10 @@ class Run {
       : recipe_(recipe),
         options_(options),
         tokenizer_(load_tokenizer_folder(recipe.tokenizer)),
-        config_(train_config_of(recipe, tokenizer_)),
+        init_(recipe.init.empty() ? Checkpoint() : open_checkpoint(recipe.init)),
+        config_(with_module_of(init_, train_config_of(recipe, tokenizer_))),
         trainer_(config_, options.threads) {
+    if (!recipe.init.empty()) trainer_.load_weights(init_.tensors);
     make_folder(checkpoints_of(options));
     if (has_checkpoints(options)) {
       if (!options.resume)
@@ -115,7 +132,8 @@ class Run {
     report.first_step = trainer_.steps_done();
     report.total_steps = recipe_.total_steps();
     RecipeData data(recipe_, tokenizer_);
-    RunLog log(options_.output + "/log.jsonl", trainer_.steps_done());
+    std::optional<RunLog> log;  // the first rank's
+    if (world().rank() == 0) log.emplace(options_.output + "/log.jsonl", trainer_.steps_done());
     const Clock::time_point start = Clock::now();
     const int64_t tokens_before = state_.tokens;
     last_save_ = start;
@@ -129,8 +147,9 @@ class Run {
     report.tokens = state_.tokens;
     report.tokens_here = state_.tokens - tokens_before;
     report.seconds = seconds_between(start, Clock::now());
-    if (!log.records().empty()) report.last_loss = log.records().back().main_loss;
-    write_plots(log.records(), options_.output);
+    if (!log) return report;
+    if (!log->records().empty()) report.last_loss = log->records().back().main_loss;
+    write_plots(log->records(), options_.output);
     report.exported = export_model(trainer_, recipe_, tokenizer_, options_);
     return report;
   }
@@ -147,12 +166,15 @@ class Run {
     }
   }
 
-  bool step(RecipeData& data, RunLog& log, int64_t total_steps) {
+  bool step(RecipeData& data, std::optional<RunLog>& log, int64_t total_steps) {
     const Clock::time_point start = Clock::now();
     const int64_t number = trainer_.steps_done();
     const RecipePhase& phase = *recipe_.phase_of(number).first;
     trainer_.set_schedule(recipe_.schedule_of(number));
-    const StepStats stats = trainer_.step(data.batches(number));
+    const int64_t drafts = std::min(recipe_.mtp_steps_of(number), trainer_.config().loss.mtp_steps);
+    trainer_.set_mtp_steps(drafts);
+    config_.loss.mtp_steps = drafts;
+    const StepStats stats = trainer_.step(data.batches(number, world().rank(), world().ranks()));
     const double seconds = seconds_between(start, Clock::now());
     // The speed shown is a mean over the last twenty steps or so.
     speed_seconds_ = speed_seconds_ * 0.95 + seconds;
@@ -167,20 +189,32 @@ class Run {
     const bool last = stats.step == total_steps;
     if (recipe_.evaluate_steps > 0 && (stats.step % recipe_.evaluate_steps == 0 || last))
       record.held_out_loss = held_out_loss(data, number);
-    log.add(record);
+    if (log) log->add(record);
     save_when_due(stats.step);
-    if (!options_.on_step) return true;
+    return agreed(show(record, phase, total_steps));
+  }
+
+  // True when the run goes on, as far as this rank knows.
+  bool show(const LogRecord& record, const RecipePhase& phase, int64_t total_steps) {
+    if (!options_.on_step || world().rank() > 0) return true;
     TrainProgress progress;
     progress.record = &record;
     progress.phase = &phase;
     progress.total_steps = total_steps;
     progress.seconds = state_.seconds;
     progress.seconds_left =
-        static_cast<double>(total_steps - stats.step) * speed_seconds_ / speed_steps_;
+        static_cast<double>(total_steps - record.step) * speed_seconds_ / speed_steps_;
     progress.flops_per_second =
         train_flops_per_token(config_, phase.row_length) * speed_tokens_ / speed_seconds_;
     progress.parameters = trainer_.parameters();
     return options_.on_step(progress);
+  }
+
+  // The same answer on every rank: yes when all say yes.
+  static bool agreed(bool mine) {
+    int64_t against[] = {mine ? 0 : 1};
+    world().sum(against);
+    return against[0] == 0;
   }
 
   double held_out_loss(RecipeData& data, int64_t number) {
@@ -192,7 +226,7 @@ class Run {
     const double minutes = seconds_between(last_save_, Clock::now()) / 60;
     const bool by_time = recipe_.save_minutes > 0 && minutes >= recipe_.save_minutes;
     const bool by_steps = recipe_.save_steps > 0 && step % recipe_.save_steps == 0;
-    if (by_time || by_steps) save();
+    if (!agreed(!by_time) || by_steps) save();
   }
 
   void save() {
@@ -205,6 +239,7 @@ class Run {
   const Recipe& recipe_;
   const TrainRunOptions& options_;
   Tokenizer tokenizer_;
+  Checkpoint init_;
   TrainConfig config_;
   Trainer trainer_;
   RunState state_;
@@ -218,6 +253,7 @@ class Run {
 TrainConfig train_config_of(const Recipe& recipe, const Tokenizer& tokenizer) {
   TrainConfig config = recipe.train;
   config.schedule = recipe.schedule_of(0);
+  if (!recipe.init.empty()) config.model_json = read_text_file(recipe.init + "/config.json");
   json::value parsed = parse_json(config.model_json, recipe.path);
   json::object& model = parsed.as_object();
   const json::value* vocabulary = model.if_contains("vocab_size");
@@ -232,7 +268,7 @@ TrainConfig train_config_of(const Recipe& recipe, const Tokenizer& tokenizer) {
     model["pad_token_id"] = *pad;
     model["bos_token_id"] = *pad;
   }
-  model["max_position_embeddings"] = recipe.context;
+  if (recipe.init.empty()) model["max_position_embeddings"] = recipe.context;
   config.model_json = dump_json_python(parsed, 2) + "\n";
   return config;
 }

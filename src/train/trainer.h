@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "formats/tensor_store.h"
 #include "train/train_config.h"
 
@@ -62,18 +63,24 @@ using TokenLossSink = std::function<void(int64_t row, int64_t token, float loss)
 // Losses and weights are the same bits for every thread count. Thread rule: one thread at a time.
 class Trainer {
  public:
-  // Fresh weights of the seed. `threads` as ThreadPool: 0 means all cores.
-  explicit Trainer(const TrainConfig& config, int threads = 0);
+  // Fresh weights of the seed. `threads` as ThreadPool: 0 means all cores. With several ranks every
+  // one makes the same calls, each with its own rows and as many micro-batches as the others;
+  // losses and gradients are those of all rows together, and each rank keeps the moments of its
+  // part of the weights (ZeRO-1, Rajbhandari et al., arXiv 1910.02054). Throws kUnsupported for
+  // Muon or adapters on several ranks.
+  explicit Trainer(const TrainConfig& config, int threads = 0, Communicator& ranks = world());
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
   const TrainConfig& config() const;
   const ModelConfig& model() const;
-  int64_t parameters() const;  // MTP module included
+  int64_t parameters() const;  // MTP module included, adapters not
   int64_t steps_done() const;
   // The part of the configuration that may change between runs of a relay.
   void set_schedule(const ScheduleConfig& schedule);
+  // Drafts trained from now on, at most those of the configuration; with 0 the module rests.
+  void set_mtp_steps(int64_t steps);
 
   // Forward and backward of every micro-batch, then one optimiser step. The result depends on the
   // batches' contents and order, not on how a caller's workers made them. Throws kInvalidArgument
@@ -95,7 +102,7 @@ class Trainer {
 
   // Weights, both moments and step, exact to the bit, into folder/step-NNNNNNNN; written under a
   // temporary name, synced, renamed; then only the newest `keep` stay. `data_state` is the caller's
-  // (position of the data, recipe), given back by load. Returns the path.
+  // (position of the data, recipe), given back by load. The first rank writes. Returns the path.
   std::string save_checkpoint(const std::string& folder, const std::string& data_state,
                               int keep = 2);
   // The newest complete checkpoint of the folder (or one named itself); returns its data_state.
@@ -105,6 +112,9 @@ class Trainer {
   // model.safetensors and config.json of the weights as they are, as bf16 or fp32: what every other
   // program loads. Tokenizer files are the caller's.
   void export_weights(const std::string& folder, DType type = DType::kBF16) const;
+  // The adapters as PEFT reads them, over the model that `base` names. Throws kInvalidArgument
+  // without adapters.
+  void export_adapter(const std::string& folder, const std::string& base) const;
 
  private:
   struct Impl;

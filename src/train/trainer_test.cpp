@@ -201,7 +201,8 @@ TEST(Trainer, PackedDocumentsLoseWhatTheyLoseAlone) {
     }
     at += length;
   }
-  for (size_t t = 0; t < together.size(); ++t) EXPECT_NEAR(together[t], alone[t], 4e-6) << t;
+  for (size_t t = 0; t < together.size(); ++t)
+    EXPECT_NEAR(together[t], alone[t], 1e-6f * std::max(1.0f, alone[t])) << t;
 }
 
 TEST(Trainer, AccumulationEqualsOneBatch) {
@@ -237,7 +238,7 @@ TEST(Trainer, LearnsAFewRowsByHeart) {
     Trainer trainer(config, 2);
     const TrainBatch batch = random_batch(4, 24, 24, 11);
     StepStats last;
-    for (int step = 0; step < 120; ++step) last = trainer.step(batch);
+    for (int step = 0; step < 150; ++step) last = trainer.step(batch);
     EXPECT_LT(last.main_loss, 0.05);
     EXPECT_LT(last.mtp_loss[0], 1.0);
   }

@@ -20,7 +20,8 @@ def probe(gradient):
 
 def write_case(folder, seed=5, rows=2, length=70, padded=50, coefficient=1e-3, steps=5):
     """gradients.safetensors of a case: a batch whose last row ends early, its losses, a probe of every gradient, and
-    the losses of some AdamW steps (rate 3e-4, betas 0.9 and 0.95, decay 0.1 on everything, clipping at 1)."""
+    the losses of some AdamW steps (rate 3e-4, betas 0.9 and 0.95, decay 0.1 on everything, clipping at 1), and of
+    twenty with every expert chosen."""
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
     model = hugging.load(folder, config).train()
@@ -36,21 +37,32 @@ def write_case(folder, seed=5, rows=2, length=70, padded=50, coefficient=1e-3, s
         main = out.loss - model.router_aux_loss_coef * out.aux_loss
         return main, out.aux_loss, main + coefficient * out.aux_loss
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+    def train(count, first_gradients):
+        """Losses and gradient norms of so many steps."""
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+        curve = []
+        for step in range(count):
+            optimizer.zero_grad()
+            main, balance, total = loss()
+            total.backward()
+            if step == 0 and first_gradients:
+                found["loss"] = torch.stack([main, balance, total]).detach()
+                for name, parameter in model.named_parameters():
+                    found["grad." + name] = probe(parameter.grad)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            curve.append([float(total.detach()), float(norm)])
+            optimizer.step()
+        return torch.tensor(curve)
+
     found = {"ids": ids.int(), "labels": labels.int(), "mask": mask.int()}
-    curve = []
-    for step in range(steps):
-        optimizer.zero_grad()
-        main, balance, total = loss()
-        total.backward()
-        if step == 0:
-            found["loss"] = torch.stack([main, balance, total]).detach()
-            for name, parameter in model.named_parameters():
-                found["grad." + name] = probe(parameter.grad)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        curve.append([float(total.detach()), float(norm)])
-        optimizer.step()
-    found["adamw"] = torch.tensor(curve)
+    found["adamw"] = train(steps, True)
+    # Every expert chosen: no near tie can part the curves, so that they may be compared for longer.
+    model = hugging.load(folder, config).train()
+    model.num_experts_per_tok = config["num_experts"]
+    for module in model.modules():
+        if type(module).__name__.endswith("TopKRouter"):
+            module.top_k = config["num_experts"]
+    found["adamw20"] = train(20, False)
     save_file({name: value.contiguous() for name, value in found.items()}, os.path.join(folder, "gradients.safetensors"))
 
 
