@@ -1,6 +1,8 @@
 // headgate eval skills: exact match on generated tasks that training never sees.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -40,9 +42,19 @@ struct Row {
   SkillResult result;
 };
 
+// Share of the drafts at each place of a chain that the model kept.
+std::vector<double> kept_drafts(const SkillResult& r) {
+  std::vector<double> out;
+  for (size_t i = 0; i < r.drafted.size() && i < r.accepted.size(); ++i)
+    if (r.drafted[i] > 0)
+      out.push_back(static_cast<double>(r.accepted[i]) / static_cast<double>(r.drafted[i]));
+  return out;
+}
+
 json::object row_json(const Row& row) {
   const SkillResult& r = row.result;
-  json::array wrong;
+  json::array wrong, kept;
+  for (const double share : kept_drafts(r)) kept.emplace_back(share);
   for (const WrongAnswer& w : r.wrong)
     wrong.push_back(
         json::object{{"prompt", w.prompt}, {"expected", w.expected}, {"found", w.found}});
@@ -57,19 +69,34 @@ json::object row_json(const Row& row) {
           {"answer_tokens", r.answer_tokens},
           {"prefill_seconds", r.prefill_seconds},
           {"decode_seconds", r.decode_seconds},
+          {"drafts_kept", std::move(kept)},
           {"wrong", std::move(wrong)}};
 }
 
 std::string table_text(const std::vector<Row>& rows) {
   TextTable table({0});
-  table.row({"skill", "accuracy", "±", "right", "cases", "tok/s"});
+  const bool drafts = std::any_of(rows.begin(), rows.end(),
+                                  [](const Row& row) { return !kept_drafts(row.result).empty(); });
+  std::vector<std::string> head = {"skill", "accuracy", "±", "right", "cases", "tok/s"};
+  if (drafts) head.push_back("drafts kept");
+  table.row(std::move(head));
   for (const Row& row : rows) {
     const SkillResult& r = row.result;
     const double speed =
         r.decode_seconds > 0 ? static_cast<double>(r.answer_tokens) / r.decode_seconds : 0;
-    table.row({row.title, fmt::format("{:.3f}", r.accuracy()),
-               fmt::format("{:.3f}", r.uncertainty()), std::to_string(r.right),
-               std::to_string(r.cases), fmt::format("{:.0f}", speed)});
+    std::vector<std::string> cells = {row.title,
+                                      fmt::format("{:.3f}", r.accuracy()),
+                                      fmt::format("{:.3f}", r.uncertainty()),
+                                      std::to_string(r.right),
+                                      std::to_string(r.cases),
+                                      fmt::format("{:.0f}", speed)};
+    if (drafts) {
+      std::string kept;
+      for (const double share : kept_drafts(r))
+        kept += fmt::format("{}{:.2f}", kept.empty() ? "" : " ", share);
+      cells.push_back(std::move(kept));
+    }
+    table.row(std::move(cells));
   }
   return table.text();
 }
@@ -163,6 +190,8 @@ void add_eval(CommandLine& line) {
   auto o = std::make_shared<Options>();
   Command& command = line.add("eval", "Test a model on generated tasks with checkable answers");
   add_model_options(command, o->model);
+  add_draft_option(command, o->model);
+  o->model.drafts = "off";
   command.group("Tasks")
       .choice("task", o->task, {"skills"}, "What to test")
       .required()

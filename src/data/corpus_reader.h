@@ -10,7 +10,8 @@
 namespace headgate {
 
 // What a file holds, by its name: ".jsonl" lines are JSON objects, anything else is one text.
-// Each line with a string "text" is a text; with "messages" it is a conversation.
+// Each line with a string "text" is a text; with "messages" it is a conversation; so is one with
+// "question" and an "answer" whose result stands behind "####".
 struct CorpusSink {
   std::function<void(std::string_view text)> on_text;
   std::function<void(const Conversation& conversation)> on_conversation;

@@ -287,5 +287,28 @@ TEST_F(Rows, CorpusFilesAreReadLineByLineAndErrorsNameTheLine) {
   EXPECT_EQ(conversations, 1);
 }
 
+TEST_F(Rows, WorkedProblemsBecomeConversationsWithAndWithoutReasoning) {
+  std::string lines;
+  for (int i = 0; i < 40; ++i)
+    lines += "{\"question\": \"What is 3 + " + std::to_string(i) +
+             "?\", \"answer\": \"Add: 3+1=<<3+1=4>>4.\\nDone.\\n#### 4\"}\n";
+  write_text_file(path("sums.jsonl"), lines);
+  int thinking = 0, all = 0;
+  CorpusSink sink;
+  sink.on_conversation = [&](const Conversation& c) {
+    ++all;
+    ASSERT_EQ(c.turns.size(), 2u);
+    const Turn& answer = c.turns[1];
+    thinking += c.thinking ? 1 : 0;
+    EXPECT_EQ(answer.reasoning, c.thinking ? "Add: 3+1=4.\nDone." : "");
+    EXPECT_EQ(answer.content,
+              c.thinking ? "The answer is 4." : "Add: 3+1=4.\nDone.\nThe answer is 4.");
+  };
+  read_corpus(path("sums.jsonl"), sink);
+  EXPECT_EQ(all, 40);
+  EXPECT_GT(thinking, 8);
+  EXPECT_LT(thinking, 32);
+}
+
 }  // namespace
 }  // namespace headgate

@@ -75,6 +75,11 @@ bool is_right_call(std::string_view expected, std::string_view text) {
   return same_json(expected, trimmed(text.substr(begin, close - begin)));
 }
 
+void add_counts(const std::vector<int64_t>& counts, std::vector<int64_t>& sums) {
+  sums.resize(std::max(sums.size(), counts.size()), 0);
+  for (size_t i = 0; i < counts.size(); ++i) sums[i] += counts[i];
+}
+
 json::object turn_json(const Turn& turn) {
   return {{"role", turn.role}, {"content", turn.content}};
 }
@@ -150,6 +155,8 @@ SkillResult test_skill(Session& session, const Tokenizer& tokenizer,
     result.answer_tokens += static_cast<int64_t>(generated.tokens.size());
     result.prefill_seconds += generated.prefill_seconds;
     result.decode_seconds += generated.decode_seconds;
+    add_counts(generated.drafts.drafted, result.drafted);
+    add_counts(generated.drafts.accepted, result.accepted);
     if (is_right_answer(sample.check, sample.answer, text)) {
       ++result.right;
     } else if (static_cast<int64_t>(result.wrong.size()) < options.examples) {

@@ -35,7 +35,8 @@ struct SkillResult {
   int64_t cases = 0, right = 0;
   int64_t prompt_tokens = 0, answer_tokens = 0;
   double prefill_seconds = 0, decode_seconds = 0;
-  std::vector<WrongAnswer> wrong;  // the first ones
+  std::vector<int64_t> drafted, accepted;  // by place in the chain, where the session drafts
+  std::vector<WrongAnswer> wrong;          // the first ones
 
   double accuracy() const {
     return cases == 0 ? 0 : static_cast<double>(right) / static_cast<double>(cases);
