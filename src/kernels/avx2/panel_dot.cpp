@@ -240,32 +240,37 @@ __attribute__((always_inline)) inline __m256 add_group(__m256 sum, const Group& 
   return sum;
 }
 
-// `Sides` halves of a panel, from `side` on, times T tokens.
-template <typename Panel, int T, int Sides>
+// What is fetched lies so far ahead in the one stream of memory that a core reads.
+constexpr int64_t kAheadBytes = 96 * 64;
+
+// A panel times T tokens. Its halves take turns at every block: the unpacked codes of one fit the
+// registers, and the block is still in L1 for the other.
+template <typename Panel, int T>
 void panel_times(float* const* y, int64_t column, const ActivationBlock* const* x,
-                 const Panel* panel, int64_t blocks, int side) {
-  __m256 sum[Sides][T];
-  for (int s = 0; s < Sides; ++s) {
-    for (int t = 0; t < T; ++t) sum[s][t] = _mm256_setzero_ps();
-  }
+                 const Panel* panel, int64_t blocks) {
+  constexpr int64_t kLines = sizeof(Panel) / 64;
+  __m256 sum[2][T];
+  for (int t = 0; t < T; ++t) sum[0][t] = sum[1][t] = _mm256_setzero_ps();
   for (int64_t b = 0; b < blocks; ++b) {
     const Panel& p = panel[b];
-    for (int g = 0; g < 8; ++g) {
-      // The next block, spread over this one: decode runs at memory speed only with this.
-      constexpr int kLines = (sizeof(Panel) + 511) / 512;
-      const char* ahead = reinterpret_cast<const char*>(&p + 1) + g * kLines * 64;
-      if (side == 0) {
-        for (int line = 0; line < kLines; ++line) _mm_prefetch(ahead + 64 * line, _MM_HINT_T0);
-      }
-      for (int s = 0; s < Sides; ++s) {
+    const char* ahead = reinterpret_cast<const char*>(&p) + kAheadBytes;
+    for (int side = 0; side < 2; ++side) {
+      __m256 part[T];
+      for (int t = 0; t < T; ++t) part[t] = sum[side][t];
+      for (int g = 0; g < 8; ++g) {
+        const int64_t step = 8 * side + g;
+        for (int64_t line = kLines * step / 16; line < kLines * (step + 1) / 16; ++line)
+          _mm_prefetch(ahead + 64 * line, _MM_HINT_T0);
         Group w;
-        unpack(w, p, g, side + s);
-        for (int t = 0; t < T; ++t) sum[s][t] = add_group<Panel>(sum[s][t], w, x[t][b], g);
+        unpack(w, p, g, side);
+        for (int t = 0; t < T; ++t) part[t] = add_group<Panel>(part[t], w, x[t][b], g);
       }
+      for (int t = 0; t < T; ++t) sum[side][t] = part[t];
     }
   }
-  for (int s = 0; s < Sides; ++s) {
-    for (int t = 0; t < T; ++t) _mm256_storeu_ps(y[t] + column + 8 * (side + s), sum[s][t]);
+  for (int t = 0; t < T; ++t) {
+    _mm256_storeu_ps(y[t] + column, sum[0][t]);
+    _mm256_storeu_ps(y[t] + column + 8, sum[1][t]);
   }
 }
 
@@ -276,16 +281,9 @@ void dot_all(float* const* y, const ActivationBlock* const* x, int64_t tokens, c
   for (int64_t p = 0; p < count; ++p, panel += blocks) {
     const int64_t column = kPanelRows * p;
     int64_t t = 0;
-    // Several tokens: one half at a time, whose unpacked codes fit the registers.
-    for (; t + 4 <= tokens; t += 4) {
-      for (int side = 0; side < 2; ++side)
-        panel_times<Panel, 4, 1>(y + t, column, x + t, panel, blocks, side);
-    }
-    for (; t + 2 <= tokens; t += 2) {
-      for (int side = 0; side < 2; ++side)
-        panel_times<Panel, 2, 1>(y + t, column, x + t, panel, blocks, side);
-    }
-    if (t < tokens) panel_times<Panel, 1, 2>(y + t, column, x + t, panel, blocks, 0);
+    for (; t + 4 <= tokens; t += 4) panel_times<Panel, 4>(y + t, column, x + t, panel, blocks);
+    for (; t + 2 <= tokens; t += 2) panel_times<Panel, 2>(y + t, column, x + t, panel, blocks);
+    if (t < tokens) panel_times<Panel, 1>(y + t, column, x + t, panel, blocks);
   }
 }
 
