@@ -6,6 +6,7 @@
 // Samples are random tokens of Qwen's vocabulary: any allowed one, or with "sampler" true what the
 // sampler draws at temperature 1.5 from random logits. After `tokens` tokens both lean to what ends
 // a text.
+#include <bit>
 #include <cstdio>
 #include <iostream>
 
@@ -50,7 +51,7 @@ class Tool {
   Tool() {
     const Tokenizer tokenizer = Tokenizer::from_parts(qwen_tokenizer_parts(HEADGATE_SOURCE_DIR));
     trie_ = std::make_shared<const TokenTrie>(tokenizer, tokenizer.eos_ids());
-    for (const char* closing : {"}", "]", "\"", "\"}", "]}", "}}"})
+    for (const char* closing : {"}", "]", "\""})
       if (const auto id = tokenizer.find(closing)) closing_.push_back(*id);
     noise_.resize(static_cast<size_t>(trie_->vocabulary()) + 4096);
     for (size_t i = 0; i < noise_.size(); ++i) noise_[i] = 3 * random_normal(7, 7, i);
@@ -114,8 +115,14 @@ class Tool {
           while (!allowed(next)) next = (next + 1) % trie_->vocabulary();
         if (allowed(next)) token = next;
       }
-      if (step > tokens)
-        for (const int32_t closing : closing_) token = allowed(closing) ? closing : token;
+      // Where nearly everything is allowed, a bracket is part of a string: the quote ends it.
+      int64_t count = 0;
+      for (const uint64_t word : mask) count += std::popcount(word);
+      for (const int32_t closing : closing_) {
+        if (step <= tokens || !allowed(closing)) continue;
+        token = closing;
+        if (count < 20'000) break;
+      }
       for (const int32_t end : trie_->end_tokens())
         if (step > tokens && allowed(end)) token = end;
       if (!state->accept(token)) {
