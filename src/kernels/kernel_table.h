@@ -106,6 +106,8 @@ struct KernelTable {
   // y[t][r] = dot(x[t], w[r]) over cols inputs, fp32 products and sums; rows 1..kTileRows.
   void (*dot_rows[kFloatFormats])(float* const* y, const float* const* x, int64_t tokens,
                                   const void* const* w, int64_t rows, int64_t cols);
+  // dst[i] = value of the E4M3 code times scale, |scale| < 2^120.
+  void (*fp8_floats)(float* dst, const uint8_t* codes, float scale, int64_t n);
   // dst[i] = x[i] rounded to nearest even; F16 overflows to infinity.
   void (*store[kFloatFormats])(void* dst, const float* x, int64_t n);
 

@@ -135,6 +135,22 @@ TEST_P(Kernels, StoredTypesRoundToNearestEven) {
   }
 }
 
+TEST_P(Kernels, Fp8CodesHaveTheBitsOfTheReference) {
+  std::vector<uint8_t> codes(256 + 256);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i);
+  for (const float scale : {1.0f, -0.3f, 7.1e-5f, 1e-38f, 0.0f}) {
+    for (int64_t n = 0; n <= 512; n += n < 40 ? 1 : 59) {
+      std::vector<float> a(513, 5.0f), b = a;
+      fast.fp8_floats(a.data(), codes.data() + 512 - n, scale, n);
+      slow.fp8_floats(b.data(), codes.data() + 512 - n, scale, n);
+      for (size_t i = 0; i < a.size(); ++i) {
+        ASSERT_EQ(std::isnan(a[i]), std::isnan(b[i])) << i;
+        if (!std::isnan(a[i])) ASSERT_EQ(a[i], b[i]) << n << " " << i << " " << scale;
+      }
+    }
+  }
+}
+
 TEST_P(Kernels, DotRowsMatchAndIgnoreNeighbours) {
   for (int f = 0; f < kFloatFormats; ++f) {
     const int64_t size = f == kFloatF32 ? 4 : 2;

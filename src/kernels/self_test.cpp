@@ -146,6 +146,13 @@ bool test_dot_rows(const KernelTable& fast, const KernelTable& slow, Data& d, in
   });
 }
 
+bool test_fp8_floats(const KernelTable& fast, const KernelTable& slow, Data& d, int) {
+  uint8_t codes[kLength];
+  for (int64_t i = 0; i < kLength; ++i) codes[i] = static_cast<uint8_t>(i * 5 % 127 + i % 2 * 128);
+  return same(fast, slow, d, kLength,
+              [&](const KernelTable& k, float* y) { k.fp8_floats(y, codes, 0.37f, kLength); });
+}
+
 bool test_store(const KernelTable& fast, const KernelTable& slow, Data& d, int format) {
   std::memset(d.got, 0, sizeof d.got);
   fast.store[format](d.got[0], d.a, kLength);
@@ -343,6 +350,7 @@ std::vector<Check> plain_checks() {
       {"conv_silu", HEADGATE_ENTRY(conv_silu), test_conv_silu},
       {"rotate_half", HEADGATE_ENTRY(rotate_half), test_rotate_half},
       {"quantize", HEADGATE_ENTRY(quantize), test_quantize},
+      {"fp8_floats", HEADGATE_ENTRY(fp8_floats), test_fp8_floats},
       {"pack_tiles", HEADGATE_ENTRY(tiles.pack), test_pack_tiles},
       {"read_words", HEADGATE_ENTRY(read_words), test_read_words},
       {"delta_gates", HEADGATE_ENTRY(delta_gates), test_delta_gates},

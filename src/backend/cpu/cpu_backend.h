@@ -106,6 +106,8 @@ class CpuBackend final : public Backend {
   // kChunkTokens tokens. Thread-safe for distinct workers.
   void multiply(float* const* y, const LinearInputs& x, int64_t tokens, const WeightView& w,
                 int64_t first_tile, int64_t tiles, int worker);
+  // Row `row` as floats, with the bits of decode_row().
+  void decode_weights(float* to, const WeightView& w, int64_t row) const;
   void multiply_coded(float* const* y, const float* const* x, int64_t tokens, const WeightView& w,
                       int64_t first_tile, int64_t tiles, int worker);
   void multiply_panels(float* const* y, const ActivationBlock* const* x, int64_t tokens,

@@ -65,6 +65,16 @@ void CpuBackend::reserve_decode(const WeightView& w) {
   for (Scratch<float>& buffer : decoded_) buffer.take(kTileRows * w.cols);
 }
 
+void CpuBackend::decode_weights(float* to, const WeightView& w, int64_t row) const {
+  if (w.dtype != DType::kF8E4M3) return w.decode_row(to, row);
+  const auto* codes = reinterpret_cast<const uint8_t*>(w.row_data(row));
+  const float* scales = w.scales_of_row(row);
+  for (int64_t col = 0; col < w.cols; col += kScaleBlock) {
+    const int64_t n = std::min(kScaleBlock, w.cols - col);
+    kernels_.fp8_floats(to + col, codes + col, scales != nullptr ? *scales++ : 1.0f, n);
+  }
+}
+
 void CpuBackend::multiply_coded(float* const* y, const float* const* x, int64_t tokens,
                                 const WeightView& w, int64_t first_tile, int64_t tiles,
                                 int worker) {
@@ -77,7 +87,7 @@ void CpuBackend::multiply_coded(float* const* y, const float* const* x, int64_t 
     const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first);
     for (int64_t r = 0; r < rows; ++r) {
       if (decode) {
-        w.decode_row(decoded + r * w.cols, first + r);
+        decode_weights(decoded + r * w.cols, w, first + r);
         weights[r] = decoded + r * w.cols;
       } else {
         weights[r] = w.row_data(first + r);

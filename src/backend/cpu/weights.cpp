@@ -12,8 +12,6 @@
 namespace headgate {
 namespace {
 
-constexpr int64_t kScaleBlock = 128;  // F8 scales cover 128 x 128 weights
-
 // The most bytes a stored row of a packable type takes per 256 inputs (Q8_0).
 constexpr int64_t kStoredBlockBytes = 272;
 
@@ -82,9 +80,7 @@ void WeightView::decode_row(float* out, int64_t row) const {
     return;
   }
   if (block_scales.empty()) return dequantize_row(dtype, row_data(row), out, cols);
-  const int64_t per_row = (cols + kScaleBlock - 1) / kScaleBlock;
-  const float* scales = block_scales.data() + stored_row(row) / kScaleBlock * per_row;
-  dequantize_fp8_row(row_data(row), scales, out, cols);
+  dequantize_fp8_row(row_data(row), scales_of_row(row), out, cols);
 }
 
 WeightView plan_weights(const MatrixSource& source, const WeightOptions& options) {

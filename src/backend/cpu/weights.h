@@ -10,6 +10,8 @@
 
 namespace headgate {
 
+constexpr int64_t kScaleBlock = 128;  // scales of F8_E4M3 cover 128 x 128 weights
+
 enum class WeightLayout {
   kFloatRows,  // stored rows of F32, F16 or BF16, read as they are
   kCodedRows,  // stored rows of any other type, decoded to fp32 a tile at a time
@@ -39,6 +41,12 @@ struct WeightView {
     return row_order.empty() ? row : row_order[static_cast<size_t>(row)];
   }
   const std::byte* row_data(int64_t row) const { return data + stored_row(row) * row_bytes; }
+  // Scales of the row's blocks of F8_E4M3; null when there are none.
+  const float* scales_of_row(int64_t row) const {
+    if (block_scales.empty()) return nullptr;
+    return block_scales.data() +
+           stored_row(row) / kScaleBlock * ((cols + kScaleBlock - 1) / kScaleBlock);
+  }
 
   // Row `row` as fp32 (cols values), whatever the layout.
   void decode_row(float* out, int64_t row) const;

@@ -17,6 +17,7 @@ void fill(KernelTable& table) {
   table.dot_rows[kFloatF32] = dot_rows_f32;
   table.dot_rows[kFloatF16] = dot_rows_f16;
   table.dot_rows[kFloatBF16] = dot_rows_bf16;
+  table.fp8_floats = fp8_floats;
   table.store[kFloatF32] = store_f32;
   table.store[kFloatF16] = store_f16;
   table.store[kFloatBF16] = store_bf16;

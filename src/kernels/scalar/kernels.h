@@ -24,6 +24,7 @@ void dot_rows_f16(float* const* y, const float* const* x, int64_t tokens, const 
                   int64_t rows, int64_t cols);
 void dot_rows_bf16(float* const* y, const float* const* x, int64_t tokens, const void* const* w,
                    int64_t rows, int64_t cols);
+void fp8_floats(float* dst, const uint8_t* codes, float scale, int64_t n);
 void store_f32(void* dst, const float* x, int64_t n);
 void store_f16(void* dst, const float* x, int64_t n);
 void store_bf16(void* dst, const float* x, int64_t n);
