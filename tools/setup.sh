@@ -12,7 +12,7 @@ boost_packages() {
 
 # What the web page shows Markdown and formulas with; the build copies it into the binary.
 WEB_PACKAGES="libjs-marked node-dompurify libjs-katex fonts-katex"
-BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev prometheus-cpp-dev $WEB_PACKAGES"
+BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev prometheus-cpp-dev $WEB_PACKAGES"
 TEST_PACKAGES="libgtest-dev libbenchmark-dev binutils git python3 python3-venv"
 CLANG_PACKAGES="clang libclang-rt-dev llvm"
 CI_PACKAGES="ccache clang-format $CLANG_PACKAGES"
@@ -102,7 +102,7 @@ build() {
 
 # Python packages that tests compare with, in build/venv. Tests that need them skip where this does not work.
 python_packages() {
-  local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2 jsonschema llguidance"
+  local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2 jsonschema llguidance openai anthropic"
   if "$venv/bin/python" -c "import ${wanted// /, }" 2>/dev/null; then return 0; fi
   say "installing Python packages into $venv: $wanted"
   mkdir -p build

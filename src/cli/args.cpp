@@ -3,8 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
+#include "base/error.h"
+#include "cli/config_file.h"
 #include "cli/terminal.h"
 
 namespace headgate {
@@ -15,6 +18,9 @@ struct Command::Data {
   std::string group;
   std::string examples;
   std::function<int()> run;
+  bool configurable = false;
+  bool print_config = false;
+  std::string config_path;
 
   void remember(CLI::Option* option) {
     last = option;
@@ -217,7 +223,82 @@ Command& Command::example(const std::string& line, const std::string& what) {
   return *this;
 }
 
+Command& Command::configurable() {
+  data_->configurable = true;
+  return group("Configuration")
+      .option("--config", data_->config_path,
+              "TOML file with these options as keys (max_running = 8)")
+      .takes("FILE")
+      .flag("--print-config", data_->print_config,
+            "Show all options with their values as TOML, and leave");
+}
+
 void Command::action(std::function<int()> run) { data_->run = std::move(run); }
+
+namespace {
+
+// The options that may come from elsewhere, by their long names.
+std::vector<CLI::Option*> settable_options(CLI::App& app) {
+  std::vector<CLI::Option*> out;
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_lnames().empty()) continue;
+    const std::string& name = option->get_lnames().front();
+    if (name != "help" && name != "config" && name != "print-config") out.push_back(option);
+  }
+  return out;
+}
+
+bool is_repeatable(const CLI::Option& option) { return option.get_items_expected_max() > 1; }
+
+// Takes over a value that did not come from the command line; the option's own checks apply.
+void set_option(CLI::Option& option, const Setting& setting, const std::string& source) {
+  try {
+    for (const std::string& value : setting.values) option.add_result(value);
+    if (!setting.values.empty()) option.run_callback();
+  } catch (const CLI::Error& error) {
+    fail(ErrorCode::kInvalidArgument, "{}: {}", source, error.what());
+  }
+}
+
+void apply_settings(CLI::App& app, const std::string& config_path) {
+  const std::vector<CLI::Option*> options = settable_options(app);
+  for (CLI::Option* option : options) {
+    const std::string name = option->get_lnames().front();
+    const char* value = std::getenv(environment_name(name).c_str());
+    if (option->count() == 0 && value != nullptr)
+      set_option(*option, {name, {value}}, environment_name(name));
+  }
+  if (config_path.empty()) return;
+  std::vector<std::string> names;
+  for (const CLI::Option* option : options) names.push_back(option->get_lnames().front());
+  for (const Setting& setting : read_settings_file(config_path)) {
+    const auto found = std::find(names.begin(), names.end(), setting.name);
+    if (found == names.end()) {
+      const std::string near = nearest_option(setting.name, names);
+      fail(ErrorCode::kInvalidArgument, "{}: unknown key {}{}", config_path, setting.name,
+           near.empty() ? "" : ": did you mean " + near + "?");
+    }
+    CLI::Option& option = *options[static_cast<size_t>(found - names.begin())];
+    if (option.count() == 0) set_option(option, setting, config_path + ": " + setting.name);
+  }
+}
+
+std::string printed_settings(CLI::App& app) {
+  std::string out;
+  for (CLI::Option* option : settable_options(app)) {
+    Setting setting{option->get_lnames().front(), option->results()};
+    const bool is_flag = option->get_type_size() == 0;
+    if (setting.values.empty() && is_flag) setting.values = {"false"};
+    if (setting.values.empty() && !option->get_default_str().empty())
+      setting.values = {option->get_default_str()};
+    // What has no default (the model's own decides) is shown, but not set.
+    if (setting.values.empty() && !is_repeatable(*option)) out += "# ";
+    out += settings_line(setting, is_repeatable(*option)) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
 
 struct CommandLine::Data {
   CLI::App app;
@@ -268,8 +349,14 @@ int CommandLine::run(int argc, const char* const* argv) {
     report_error(std::string(error.what()) + " (see " + place + " --help)");
     return 2;
   }
-  for (const auto& command : data_->commands)
-    if (command->data_->app->parsed()) return command->data_->run();
+  for (const auto& command : data_->commands) {
+    Command::Data& chosen = *command->data_;
+    if (!chosen.app->parsed()) continue;
+    if (chosen.configurable) apply_settings(*chosen.app, chosen.config_path);
+    if (!chosen.print_config) return chosen.run();
+    write_stdout(printed_settings(*chosen.app));
+    return 0;
+  }
   return 2;
 }
 

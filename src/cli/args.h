@@ -43,6 +43,12 @@ class Command {
   Command& group(const std::string& title);  // heading in --help of the options that follow
   Command& example(const std::string& line, const std::string& what);
 
+  // Options of this command may also come from the environment (HEADGATE_MAX_RUNNING for
+  // --max-running) and from a TOML file (--config FILE, max_running = 8). A flag beats the
+  // environment, that beats the file.
+  // --print-config shows the result.
+  Command& configurable();
+
   // What the command does; returns the exit code.
   void action(std::function<int()> run);
 

@@ -8,9 +8,11 @@
 #include "cli/chat_commands.h"
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "cli/http_client.h"
 #include "cli/input.h"
 #include "cli/line_editor.h"
 #include "cli/progress.h"
+#include "cli/remote_chat.h"
 #include "cli/terminal.h"
 
 namespace headgate {
@@ -23,6 +25,8 @@ struct ChatOptions {
   std::optional<bool> think;
   bool no_history = false;
   bool verbose = false;
+  std::optional<std::string> server, key_file;
+  std::optional<std::string> server_model;  // its name at the server
 };
 
 // Ctrl-C stops an answer; only somebody who hammers on it wants the program to die.
@@ -216,7 +220,49 @@ Conversation first_conversation(const ChatOptions& o) {
   return conversation;
 }
 
+// The options of sampling as fields of a request.
+json::object request_fields(const ChatOptions& o) {
+  json::object fields;
+  const auto set = [&fields](const char* name, const auto& value) {
+    if (value) fields[name] = *value;
+  };
+  set("temperature", o.sampling.temperature);
+  set("top_p", o.sampling.top_p);
+  set("min_p", o.sampling.min_p);
+  set("typical_p", o.sampling.typical_p);
+  set("top_k", o.sampling.top_k);
+  set("repetition_penalty", o.sampling.repeat_penalty);
+  set("presence_penalty", o.sampling.presence_penalty);
+  set("frequency_penalty", o.sampling.frequency_penalty);
+  set("seed", o.sampling.seed);
+  if (o.sampling.max_tokens > 0) fields["max_tokens"] = o.sampling.max_tokens;
+  if (!o.sampling.stop.empty())
+    fields["stop"] = json::array(o.sampling.stop.begin(), o.sampling.stop.end());
+  if (o.think) fields["chat_template_kwargs"] = json::object{{"enable_thinking", *o.think}};
+  return fields;
+}
+
+int chat_with_server(const ChatOptions& o) {
+  if (o.load)
+    fail(ErrorCode::kInvalidArgument, "--load: found with --server, which keeps no conversations");
+  RemoteChatOptions remote;
+  remote.server = *o.server;
+  remote.key = client_key(o.key_file);
+  remote.model = o.server_model;
+  remote.system = o.system;
+  if (o.tools) remote.tools = parse_tools(read_text_file(*o.tools), *o.tools);
+  remote.fields = request_fields(o);
+  const InterruptScope interrupts(kPressesToKill);
+  Prompter prompter(o.no_history ? std::string() : state_file("chat_history"));
+  return remote_chat(remote, [&](std::string& input) {
+    InputResult result = InputResult::kNothing;
+    while (result == InputResult::kNothing) result = prompter.read("> ", input);
+    return result == InputResult::kText && input != "/bye";
+  });
+}
+
 int chat(const ChatOptions& o) {
+  if (o.server) return chat_with_server(o);
   Conversation conversation = first_conversation(o);
   // Ctrl-C while loading ends the program; from the prompt on it stops answers.
   Assistant assistant = [&o] {
@@ -238,12 +284,22 @@ void add_chat(CommandLine& line) {
       .takes("FILE")
       .option("--load", o->load, "Go on with a conversation saved by /save")
       .takes("FILE")
+      .option("--server", o->server, "Talk to a model behind an OpenAI-compatible server instead")
+      .takes("URL")
+      .option("--server-model", o->server_model,
+              "Its name there; default: the first that the server lists")
+      .takes("NAME")
+      .option("--api-key-file", o->key_file,
+              "File with the server's API key; else HEADGATE_API_KEY")
+      .takes("FILE")
       .flag("--no-history", o->no_history, "Neither read nor write the history of inputs")
       .flag("-v,--verbose", o->verbose, "Report speeds after each answer");
   add_sampling_options(command, o->sampling);
   add_model_options(command, o->model);
   add_draft_option(command, o->model);
   command.example("headgate chat", "talk to the embedded model")
+      .example("headgate chat --server http://127.0.0.1:8000",
+               "talk to what `headgate serve` serves")
       .example("headgate chat -m model.gguf -s \"You are terse.\" --temp 0.3",
                "another model, with a system message")
       .action([o] { return chat(*o); });

@@ -21,6 +21,9 @@ void add_data(CommandLine& line);
 void add_train(CommandLine& line);
 void add_eval(CommandLine& line);
 void add_bench(CommandLine& line);
+void add_serve(CommandLine& line);
+void add_keys(CommandLine& line);
+void add_ps(CommandLine& line);
 void add_version(CommandLine& line);
 
 }  // namespace headgate

@@ -15,6 +15,9 @@ int run_command_line(int argc, const char* const* argv) {
                              HEADGATE_VERSION);
   headgate::add_run(line);
   headgate::add_chat(line);
+  headgate::add_serve(line);
+  headgate::add_keys(line);
+  headgate::add_ps(line);
   headgate::add_inspect(line);
   headgate::add_convert(line);
   headgate::add_quantize(line);

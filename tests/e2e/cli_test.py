@@ -17,7 +17,7 @@ import unittest
 
 PROGRAM = ""
 CASES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "cases")
-COMMANDS = ("run chat inspect convert quantize perplexity bench tokenize detokenize template logits synth train "
+COMMANDS = ("run chat serve keys ps inspect convert quantize perplexity bench tokenize detokenize template logits synth train "
             "data tokenizer eval version").split()
 ESCAPE = b"\x1b"
 

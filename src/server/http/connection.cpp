@@ -56,6 +56,8 @@ void Connection::close() {
   state_ = State::kClosed;
   stream_->close();
   release_body();
+  if (exchange_ && status_ == 0) status_ = 499;  // gone before there was an answer
+  report(/*complete=*/false);
   if (exchange_) {
     exchange_->set_wake(nullptr);
     exchange_->mark_gone();
@@ -173,7 +175,7 @@ bool Connection::on_head() {
 
 void Connection::on_request() {
   state_ = State::kAnswer;
-  since_ = progress_ = Clock::now();
+  progress_ = Clock::now();
   exchange_ =
       std::make_shared<Exchange>(std::move(parser_->request()), host_.limits.stream_buffer_bytes);
   const std::weak_ptr<Connection> weak = weak_from_this();
@@ -222,7 +224,24 @@ void Connection::flush() {
   write_more();
 }
 
-void Connection::send_head(const HttpResponse& response, bool stream) {
+const HttpRequest& Connection::current_request() {
+  return exchange_ ? exchange_->request() : parser_->request();
+}
+
+// Tells the handler how the answer ended, once.
+void Connection::report(bool complete) {
+  if (status_ == 0) return;
+  Answered answer;
+  answer.status = std::exchange(status_, 0);
+  answer.seconds = seconds_between(since_, Clock::now());
+  answer.complete = complete;
+  if (exchange_) answer.notes = exchange_->notes();
+  host_.handler->answered(current_request(), answer);
+}
+
+void Connection::send_head(HttpResponse& response, bool stream) {
+  host_.handler->finish_head(current_request(), response);
+  status_ = response.status;
   if (response.close || host_.draining) keep_open_ = false;
   if (stream && !chunked_) keep_open_ = false;  // HTTP/1.0: the end of the connection ends the body
   std::string& out = waiting_;
@@ -279,6 +298,7 @@ void Connection::on_written(bool ok, size_t bytes) {
 
 void Connection::answer_done() {
   finished_ = false;
+  report(/*complete=*/true);
   if (exchange_) exchange_->set_wake(nullptr);
   if (!keep_open_ || host_.draining) return linger();
   next_request();
@@ -291,8 +311,9 @@ void Connection::linger() {
   since_ = Clock::now();
   exchange_.reset();
   release_body();
-  input_.clear();
   stream_->end_writing();
+  if (host_.draining && input_.empty()) return close();
+  input_.clear();
   read_more();
 }
 

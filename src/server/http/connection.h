@@ -54,7 +54,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_request();
   void refuse(HttpResponse response);
   void flush();
-  void send_head(const HttpResponse& response, bool stream);
+  void send_head(HttpResponse& response, bool stream);
+  void report(bool complete);
+  const HttpRequest& current_request();
   void send_body(std::string_view bytes);
   void write_more();
   void on_written(bool ok, size_t bytes);
@@ -81,6 +83,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t written_ = 0;   // of output_
   bool writing_ = false;
 
+  int status_ = 0;          // of the answer, once its head was sent
   bool head_only_ = false;  // the request was HEAD
   bool keep_open_ = false;  // after this answer
   bool chunked_ = false;

@@ -79,7 +79,7 @@ void Exchange::on_gone(std::function<void()> action) {
   {
     const std::lock_guard lock(mutex_);
     if (!gone()) {
-      gone_action_ = std::move(action);
+      gone_actions_.push_back(std::move(action));
       return;
     }
   }
@@ -100,14 +100,23 @@ void Exchange::set_wake(std::function<void()> wake) {
 }
 
 void Exchange::mark_gone() {
-  std::function<void()> action;
+  std::vector<std::function<void()>> actions;
   {
     const std::lock_guard lock(mutex_);
     if (gone_.exchange(true)) return;
-    action = std::move(gone_action_);
-    gone_action_ = nullptr;
+    actions.swap(gone_actions_);
   }
-  if (action) action();
+  for (const auto& action : actions) action();
+}
+
+void Exchange::note(std::string_view name, int64_t value) {
+  const std::lock_guard lock(mutex_);
+  notes_.emplace_back(name, value);
+}
+
+std::vector<std::pair<std::string, int64_t>> Exchange::notes() const {
+  const std::lock_guard lock(mutex_);
+  return notes_;
 }
 
 void Exchange::wake_up() {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/http/message.h"
 
@@ -37,6 +38,10 @@ class Exchange {
   // happened already. Called on the connection's thread: be quick.
   void on_gone(std::function<void()> action);
 
+  // Figures for the log line of this request.
+  void note(std::string_view name, int64_t value);
+  std::vector<std::pair<std::string, int64_t>> notes() const;
+
   // --- for the connection ---
   struct Pending {
     std::string bytes;  // body bytes to send, not framed
@@ -50,7 +55,7 @@ class Exchange {
   Pending take();
   // `wake` is called whenever take() has something new; unset when the connection ends.
   void set_wake(std::function<void()> wake);
-  // The client is gone; runs the action of on_gone().
+  // The client is gone; runs the actions of on_gone().
   void mark_gone();
   // Bytes handed to the connection and not yet sent.
   void add_in_flight(int64_t bytes) { in_flight_.fetch_add(bytes); }
@@ -68,7 +73,8 @@ class Exchange {
   bool finished_ = false;
   bool wake_sent_ = false;
   std::function<void()> wake_;
-  std::function<void()> gone_action_;
+  std::vector<std::function<void()>> gone_actions_;
+  std::vector<std::pair<std::string, int64_t>> notes_;
 };
 
 }  // namespace headgate

@@ -13,6 +13,14 @@
 
 namespace headgate {
 
+// How an answer went.
+struct Answered {
+  int status = 0;
+  double seconds = 0;                                  // since the head of the request was there
+  bool complete = true;                                // false: the client left, or was given up
+  std::vector<std::pair<std::string, int64_t>> notes;  // of Exchange::note()
+};
+
 // Who answers. Thread rule: both are called on the I/O thread and must not wait for anything; what
 // takes more than a millisecond belongs on another thread, which the exchange allows.
 class HttpHandler {
@@ -22,6 +30,10 @@ class HttpHandler {
   // request's id.
   virtual std::optional<HttpResponse> admit(HttpRequest& head) = 0;
   virtual void handle(std::shared_ptr<Exchange> exchange) = 0;
+  // Adds the headers that every answer has. `request` may be incomplete for a refusal.
+  virtual void finish_head(const HttpRequest& request, HttpResponse& response) = 0;
+  // The answer was sent, or given up . For logs.
+  virtual void answered(const HttpRequest& request, const Answered& answer) = 0;
   // A request that never became one (malformed, too large, too late) gets this body.
   virtual HttpResponse refusal(int status, const std::string& message) = 0;
 };

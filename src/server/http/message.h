@@ -20,6 +20,7 @@ struct HttpRequest {
   std::string body;
   std::string peer;     // address of the client without its port
   std::string id;       // of the request: the client's x-request-id where it is well formed
+  std::string user;     // the key's id, set when the request is admitted
   bool secure = false;  // came over TLS
 
   // The first header of this name (lower case), or an empty text.

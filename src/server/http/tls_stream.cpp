@@ -19,23 +19,26 @@ using boost::asio::ip::tcp;
 using boost::system::error_code;
 
 class TlsStream : public ByteStream {
+  using Stream = ssl::stream<tcp::socket>;
+
  public:
   TlsStream(tcp::socket socket, std::shared_ptr<ssl::context> context)
-      : context_(std::move(context)), stream_(std::move(socket), *context_) {}
+      : context_(std::move(context)),
+        stream_(std::make_shared<Stream>(std::move(socket), *context_)) {}
 
   void handshake(std::function<void(bool)> done) override {
-    stream_.async_handshake(ssl::stream_base::server,
-                            [done = std::move(done)](error_code error) { done(!error); });
+    stream_->async_handshake(ssl::stream_base::server,
+                             [done = std::move(done)](error_code error) { done(!error); });
   }
 
   void read_some(char* data, size_t size, Done done) override {
-    stream_.async_read_some(
+    stream_->async_read_some(
         boost::asio::buffer(data, size),
         [done = std::move(done)](error_code error, size_t bytes) { done(!error, bytes); });
   }
 
   void write_some(std::string_view data, Done done) override {
-    stream_.async_write_some(
+    stream_->async_write_some(
         boost::asio::buffer(data.data(), data.size()),
         [done = std::move(done)](error_code error, size_t bytes) { done(!error, bytes); });
   }
@@ -43,18 +46,17 @@ class TlsStream : public ByteStream {
   // close_notify is one small record: it fits the socket's buffer or the client is gone anyway, so
   // it goes out without waiting for the peer's own.
   void end_writing() override {
-    SSL_set_quiet_shutdown(stream_.native_handle(), 0);
-    stream_.async_shutdown([](error_code) {});
+    stream_->async_shutdown([stream = stream_, context = context_](error_code) {});
   }
 
   void close() override {
     error_code ignored;
-    stream_.next_layer().close(ignored);
+    stream_->next_layer().close(ignored);
   }
 
  private:
   std::shared_ptr<ssl::context> context_;
-  ssl::stream<tcp::socket> stream_;
+  std::shared_ptr<Stream> stream_;  // shared with a shutdown that outlives the connection
 };
 
 class Context : public TlsContext {

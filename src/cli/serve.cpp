@@ -1,0 +1,295 @@
+// headgate serve: a model behind an OpenAI-compatible HTTP server.
+#include <fmt/core.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/args.h"
+#include "cli/assistant.h"
+#include "cli/commands.h"
+#include "cli/embedded_model.h"
+#include "cli/format.h"
+#include "cli/terminal.h"
+#include "control/database.h"
+#include "control/key_store.h"
+#include "engine/engine.h"
+#include "server/response_store.h"
+#include "server/server.h"
+
+namespace headgate {
+namespace {
+
+struct ServeOptions {
+  ModelOptions model;
+  std::string host = "127.0.0.1";
+  int64_t port = 8000;
+  std::string name;
+  std::vector<std::string> aliases;
+  bool require_keys = false;
+  bool insecure = false;
+  std::string data;
+  std::string tls_certificate, tls_key;
+  std::vector<std::string> allowed_hosts, cors_origins;
+  int64_t max_running = 128;
+  int64_t max_queue = 1024;
+  int64_t state_mib = 0;
+  bool no_prefix_cache = false;
+  int64_t default_max_tokens = 0;
+  int64_t request_timeout = 0;
+  int64_t drain = 60;
+  int64_t max_body_mib = 32;
+  int64_t max_connections = 2048;
+  int64_t max_connections_per_address = 0;
+  std::string log = "text";
+};
+
+volatile std::sig_atomic_t hangup_seen = 0;
+void on_hangup(int) { hangup_seen = 1; }
+
+// Tells systemd how the service is, where systemd asks (NOTIFY_SOCKET).
+void notify_systemd(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const size_t length = std::strlen(path);
+  if (length >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = '\0';
+  const int socket_fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket_fd < 0) return;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  ::sendto(socket_fd, state.data(), state.size(), MSG_NOSIGNAL,
+           reinterpret_cast<const sockaddr*>(&address), size);
+  ::close(socket_fd);
+}
+
+LogFormat log_format(const std::string& word) {
+  if (word == "json") return LogFormat::kJson;
+  return word == "off" ? LogFormat::kOff : LogFormat::kText;
+}
+
+void check_positive(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value < low || value > high)
+    fail(ErrorCode::kInvalidArgument, "{}: found {}, expected {} to {}", name, value, low, high);
+}
+
+void check_options(const ServeOptions& o) {
+  check_positive("--port", o.port, 0, 65535);
+  check_positive("--max-running", o.max_running, 1, 4096);
+  check_positive("--max-queue", o.max_queue, 1, 1 << 20);
+  check_positive("--state-memory", o.state_mib, 0, int64_t{1} << 30);
+  check_positive("--default-max-tokens", o.default_max_tokens, 0, int64_t{1} << 30);
+  check_positive("--request-timeout", o.request_timeout, 0, 1 << 24);
+  check_positive("--drain", o.drain, 0, 1 << 20);
+  check_positive("--max-body", o.max_body_mib, 1, 1024);
+  check_positive("--max-connections", o.max_connections, 1, 1 << 20);
+  check_positive("--max-connections-per-address", o.max_connections_per_address, 0, 1 << 20);
+}
+
+ServerOptions server_options(const ServeOptions& o) {
+  ServerOptions s;
+  s.http.host = o.host;
+  s.http.port = static_cast<int>(o.port);
+  s.http.tls_certificate = o.tls_certificate;
+  s.http.tls_key = o.tls_key;
+  s.http.limits.body_bytes = o.max_body_mib << 20;
+  s.http.limits.bodies_bytes = std::max(s.http.limits.bodies_bytes, 2 * s.http.limits.body_bytes);
+  s.http.limits.connections = o.max_connections;
+  if (o.max_connections_per_address > 0) {
+    s.http.limits.connections_per_address = o.max_connections_per_address;
+    s.http.limits.connections_per_loopback = o.max_connections_per_address;
+  }
+  s.require_keys = o.require_keys || (!is_loopback_host(o.host) && !o.insecure);
+  s.allowed_hosts = o.allowed_hosts;
+  s.cors_origins = o.cors_origins;
+  s.limits.default_max_tokens = o.default_max_tokens;
+  s.limits.request_seconds = static_cast<double>(o.request_timeout);
+  s.log = log_format(o.log);
+  s.version = HEADGATE_VERSION;
+  return s;
+}
+
+EngineOptions engine_options(const ServeOptions& o, const ModelConfig& config) {
+  const SessionOptions session = session_options(o.model, config);
+  EngineOptions e;
+  e.context = session.context;
+  e.kv_dtype = session.kv_dtype;
+  e.prefill_chunk = session.prefill_chunk;
+  e.drafts = session.drafts;
+  e.max_running = o.max_running;
+  e.max_waiting_requests = o.max_queue;
+  e.state_budget_bytes = o.state_mib << 20;
+  e.prefix_cache = !o.no_prefix_cache;
+  return e;
+}
+
+// "headgate-nano" for the embedded model, else the file's or folder's own name.
+std::string model_name(const ServeOptions& o) {
+  if (!o.name.empty()) return o.name;
+  if (o.model.path.empty()) return "headgate-nano";
+  std::string path = o.model.path;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  std::string name = path.substr(path.rfind('/') + 1);
+  const size_t suffix = name.rfind(".gguf");
+  if (suffix != std::string::npos && suffix + 5 == name.size() && suffix > 0) name.resize(suffix);
+  return name;
+}
+
+void report_start(const ServeOptions& o, const Server& server, const Engine& engine,
+                  const std::string& name, bool keys) {
+  const bool tls = !o.tls_certificate.empty();
+  const std::string host = o.host.find(':') == std::string::npos ? o.host : "[" + o.host + "]";
+  const std::string url = fmt::format("{}://{}:{}", tls ? "https" : "http", host, server.port());
+  TextTable table({1});
+  table.row({"serving", fmt::format("{}, context {} tokens", printable(name),
+                                    format_digits(engine.context()))});
+  table.row({"address", fmt::format("{}/v1 (web page: {}/)", url, url)});
+  table.row({"keys", keys ? "required (headgate keys create NAME makes one)"
+                     : o.insecure && !is_loopback_host(o.host)
+                         ? "NOT required: anybody who reaches this address may use it"
+                         : "not required: only this machine can reach it"});
+  write_stderr(table.text());
+}
+
+// Waits for Ctrl-C or SIGTERM, then until all answers are complete or the time for that is over.
+void serve_until_stopped(const ServeOptions& o, Server& server) {
+  constexpr auto kPoll = std::chrono::milliseconds(50);
+  while (!InterruptScope::interrupted()) {
+    std::this_thread::sleep_for(kPoll);
+    if (hangup_seen == 0) continue;
+    hangup_seen = 0;
+    try {
+      server.reload();
+    } catch (const Error& error) {
+      log_error("reload: {}; going on with what was loaded", error.what());
+    }
+  }
+  InterruptScope::reset();
+  notify_systemd("STOPPING=1");
+  server.begin_drain();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(o.drain);
+  while (server.running() > 0 && !InterruptScope::interrupted() &&
+         std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(kPoll);
+}
+
+int serve(const ServeOptions& o) {
+  check_options(o);
+  const InterruptScope interrupts(/*presses_to_kill=*/3);
+  std::signal(SIGHUP, on_hangup);
+  std::signal(SIGPIPE, SIG_IGN);  // a client that leaves is no reason to go
+  const ServerOptions options = server_options(o);
+  const std::string folder = o.data.empty() ? default_state_folder() : o.data;
+  auto database = std::make_shared<Database>(folder + "/headgate.db");
+  auto keys = std::make_shared<KeyStore>(database);
+  // Before a large model is loaded.
+  check_exposure(options, keys.get(), o.insecure);
+
+  const Assistant assistant = load_assistant(o.model);
+  const ModelConfig& config = assistant.loaded.model->config();
+  Engine engine(assistant.loaded.model, text_tokens(&assistant.tokenizer, config),
+                engine_options(o, config));
+  ServedModel model;
+  model.name = model_name(o);
+  model.aliases = o.aliases;
+  model.engine = &engine;
+  model.tokenizer = &assistant.tokenizer;
+  model.chat_template = assistant.template_or_null();
+  model.sampling_defaults = assistant.sampling_defaults;
+  model.stop_tokens = assistant.stop_tokens;
+  model.created = static_cast<int64_t>(std::time(nullptr));
+
+  Server server(options, model, keys, std::make_shared<ResponseStore>(database));
+  server.start();
+  report_start(o, server, engine, model.name, options.require_keys);
+  notify_systemd("READY=1");
+  serve_until_stopped(o, server);
+  server.stop();
+  return 0;
+}
+
+void add_network_options(Command& command, ServeOptions& o) {
+  command.group("Network")
+      .option("--host", o.host, "Address to listen on; 0.0.0.0 or :: for all, which needs API keys")
+      .takes("ADDRESS")
+      .option("--port", o.port, "Port; 0: one that is free")
+      .option("--tls-cert", o.tls_certificate, "PEM file with the certificate chain")
+      .takes("FILE")
+      .option("--tls-key", o.tls_key, "PEM file with its private key")
+      .takes("FILE")
+      .option("--allowed-host", o.allowed_hosts,
+              "Name under which clients reach this server; repeatable")
+      .takes("NAME")
+      .option("--cors-origin", o.cors_origins,
+              "Origin whose pages may call this server; repeatable")
+      .takes("URL")
+      .option("--max-body", o.max_body_mib, "Largest request body")
+      .takes("MIB")
+      .option("--max-connections", o.max_connections, "Connections at once")
+      .option("--max-connections-per-address", o.max_connections_per_address,
+              "Connections of one address; 0: 64, and 1024 of this machine itself");
+}
+
+void add_access_options(Command& command, ServeOptions& o) {
+  command.group("Access")
+      .flag("--require-keys", o.require_keys, "Ask for API keys on a loopback address too")
+      .flag("--insecure", o.insecure,
+            "Serve other machines without keys: anybody who reaches the address may use it")
+      .option("--data", o.data,
+              "Folder of keys and stored responses; default: headgate in the user's state folder")
+      .takes("DIR");
+}
+
+void add_load_options(Command& command, ServeOptions& o) {
+  command.group("Load")
+      .option("--max-running", o.max_running, "Sequences computed at once")
+      .option("--max-queue", o.max_queue,
+              "Requests that may wait; beyond it they get 429 with Retry-After")
+      .option("--state-memory", o.state_mib,
+              "Memory for keys, values and states; 0: what one full context and eight states need")
+      .takes("MIB")
+      .flag("--no-prefix-cache", o.no_prefix_cache, "Compute every prompt from its beginning")
+      .option("--default-max-tokens", o.default_max_tokens,
+              "Tokens of an answer where the request does not say; 0: until the context is full")
+      .option("--request-timeout", o.request_timeout,
+              "Seconds after which a request is ended; 0: never")
+      .option("--drain", o.drain, "Seconds that running answers get to finish after SIGTERM");
+}
+
+}  // namespace
+
+void add_serve(CommandLine& line) {
+  auto o = std::make_shared<ServeOptions>();
+  Command& command =
+      line.add("serve", "Serve a model over HTTP with the APIs of OpenAI and Anthropic");
+  add_model_options(command, o->model);
+  add_draft_option(command, o->model);
+  command
+      .option("--name", o->name,
+              "Name of the model for clients; default: its file's or folder's name")
+      .option("--alias", o->aliases, "Another name that clients may use; repeatable");
+  add_network_options(command, *o);
+  add_access_options(command, *o);
+  add_load_options(command, *o);
+  command
+      .choice("--access-log", o->log, {"text", "json", "off"},
+              "One line for each request, on standard error")
+      .configurable()
+      .example("headgate serve", "the embedded model on http://127.0.0.1:8000")
+      .example("headgate serve -m model.gguf --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+               "for other machines; needs an API key (headgate keys create NAME)")
+      .action([o] { return serve(*o); });
+}
+
+}  // namespace headgate

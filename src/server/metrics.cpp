@@ -1,0 +1,227 @@
+// Counters and histograms by prometheus-cpp; engine figures are copied in at each scrape.
+#include "server/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace headgate {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using Labels = std::map<std::string, std::string>;
+
+// vLLM's boundaries, so that its dashboards fit.
+const Histogram::BucketBoundaries kLatency = {0.3,  0.5,  0.8,  1.0,   1.5,   2.0,   2.5,
+                                              5.0,  10.0, 15.0, 20.0,  30.0,  40.0,  50.0,
+                                              60.0, 120., 240., 480.0, 960.0, 1920., 7680.};
+const Histogram::BucketBoundaries kFirstToken = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,
+                                                 0.25,  0.5,   0.75, 1.0,  2.5,  5.0,  7.5,  10.0,
+                                                 20.0,  40.0,  80.0, 160., 640., 2560.};
+const Histogram::BucketBoundaries kGap = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075,
+                                          0.1,   0.15,   0.2,   0.3,  0.4,   0.5,  0.75,
+                                          1.0,   2.5,    5.0,   10.0, 20.0,  40.0, 80.0};
+const Histogram::BucketBoundaries kTokens = {
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 262144};
+
+// The last values of something, for quantiles of the live view.
+class Recent {
+ public:
+  void add(double value) {
+    const std::lock_guard lock(mutex_);
+    values_[next_++ % values_.size()] = value;
+  }
+  double quantile(double q) const {
+    std::vector<double> sorted;
+    {
+      const std::lock_guard lock(mutex_);
+      sorted.assign(values_.begin(),
+                    values_.begin() + static_cast<std::ptrdiff_t>(std::min(next_, values_.size())));
+    }
+    if (sorted.empty()) return 0;
+    const auto at =
+        sorted.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(sorted.size() - 1));
+    std::nth_element(sorted.begin(), at, sorted.end());
+    return *at;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::array<double, 1024> values_{};
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+struct Metrics::Data {
+  prometheus::Registry registry;
+  Labels labels;
+  Recent first_tokens, gaps;
+  std::atomic<int64_t> completed{0}, failed{0}, cancelled{0};
+  std::mutex scrape_mutex;
+
+  Histogram* ttft = histogram("time_to_first_token_seconds", "Arrival to first token", kFirstToken);
+  Histogram* gap = histogram("inter_token_latency_seconds", "Between two tokens of a stream", kGap);
+  Histogram* per_token = histogram("request_time_per_output_token_seconds",
+                                   "Mean time between tokens of a request", kGap);
+  Histogram* total = histogram("e2e_request_latency_seconds", "Arrival to end", kLatency);
+  Histogram* queue = histogram("request_queue_time_seconds", "Arrival to first step", kLatency);
+  Histogram* prefill =
+      histogram("request_prefill_time_seconds", "First step to first token", kLatency);
+  Histogram* decode = histogram("request_decode_time_seconds", "First token to end", kLatency);
+  Histogram* inference = histogram("request_inference_time_seconds", "First step to end", kLatency);
+  Histogram* prompt = histogram("request_prompt_tokens", "Prompt tokens of a request", kTokens);
+  Histogram* generated =
+      histogram("request_generation_tokens", "Tokens generated for a request", kTokens);
+  Histogram* choices = histogram("request_params_n", "n of requests", {1, 2, 4, 8, 16});
+  Histogram* max_tokens = histogram("request_params_max_tokens", "max_tokens of requests", kTokens);
+
+  explicit Data(const std::string& model) : labels{{"model_name", model}} {}
+
+  Histogram* histogram(const char* name, const char* help,
+                       const Histogram::BucketBoundaries& buckets) {
+    return &prometheus::BuildHistogram()
+                .Name(std::string("headgate_") + name)
+                .Help(help)
+                .Register(registry)
+                .Add(labels, buckets);
+  }
+  Counter& counter(const std::string& name, const char* help, const Labels& more = {}) {
+    Labels all = labels;
+    all.insert(more.begin(), more.end());
+    return prometheus::BuildCounter()
+        .Name("headgate_" + name)
+        .Help(help)
+        .Register(registry)
+        .Add(all);
+  }
+  void gauge(const std::string& name, const char* help, double value) {
+    prometheus::BuildGauge()
+        .Name("headgate_" + name)
+        .Help(help)
+        .Register(registry)
+        .Add(labels)
+        .Set(value);
+  }
+  // A total that someone else counts.
+  void total_of(const std::string& name, const char* help, double value) {
+    Counter& c = counter(name, help);
+    if (value > c.Value()) c.Increment(value - c.Value());
+  }
+};
+
+Metrics::Metrics(const std::string& model_name) : data_(std::make_unique<Data>(model_name)) {
+  for (const char* reason : {"stop", "length", "tool_calls", "abort", "error"})
+    data_->counter("request_success_total", "Finished requests", {{"finished_reason", reason}});
+}
+
+Metrics::~Metrics() = default;
+
+void Metrics::count_http(std::string_view route, int status) {
+  data_
+      ->counter("http_requests_total", "Answered HTTP requests",
+                {{"route", std::string(route)}, {"status", std::to_string(status)}})
+      .Increment();
+}
+
+void Metrics::count_rejection(std::string_view reason) {
+  data_
+      ->counter("admission_rejections_total", "Requests refused before they began",
+                {{"reason", std::string(reason)}})
+      .Increment();
+}
+
+void Metrics::count_gap(double seconds) {
+  data_->gap->Observe(seconds);
+  data_->gaps.add(seconds);
+}
+
+void Metrics::count_request(const RequestFigures& f) {
+  Data& d = *data_;
+  d.counter("request_success_total", "Finished requests",
+            {{"finished_reason", std::string(f.finish_reason)}})
+      .Increment();
+  if (f.finish_reason == "abort") {
+    ++d.cancelled;
+  } else if (f.finish_reason == "error") {
+    ++d.failed;
+  } else {
+    ++d.completed;
+  }
+  d.prompt->Observe(static_cast<double>(f.prompt_tokens));
+  d.generated->Observe(static_cast<double>(f.generated_tokens));
+  d.choices->Observe(static_cast<double>(f.choices));
+  if (f.max_tokens > 0) d.max_tokens->Observe(static_cast<double>(f.max_tokens));
+  d.queue->Observe(f.queue_seconds);
+  d.prefill->Observe(f.prefill_seconds);
+  d.decode->Observe(f.decode_seconds);
+  d.inference->Observe(f.prefill_seconds + f.decode_seconds);
+  d.total->Observe(f.total_seconds);
+  if (f.first_token_seconds >= 0) {
+    d.ttft->Observe(f.first_token_seconds);
+    d.first_tokens.add(f.first_token_seconds);
+  }
+  if (f.generated_tokens > 1)
+    d.per_token->Observe(f.decode_seconds / static_cast<double>(f.generated_tokens - 1));
+}
+
+LatencyFigures Metrics::latencies() const {
+  const Data& d = *data_;
+  return {d.first_tokens.quantile(0.5) * 1e3, d.first_tokens.quantile(0.99) * 1e3,
+          d.gaps.quantile(0.5) * 1e3, d.gaps.quantile(0.99) * 1e3};
+}
+
+int64_t Metrics::completed() const { return data_->completed.load(); }
+int64_t Metrics::failed() const { return data_->failed.load(); }
+int64_t Metrics::cancelled() const { return data_->cancelled.load(); }
+
+std::string Metrics::scrape(const EngineStats& s, int64_t connections) {
+  Data& d = *data_;
+  const std::lock_guard lock(d.scrape_mutex);
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  d.gauge("num_requests_running", "Sequences being computed", number(s.running));
+  d.gauge("num_requests_prefilling", "Sequences reading their prompt", number(s.prefilling));
+  d.gauge("num_requests_waiting", "Sequences waiting for their turn", number(s.waiting));
+  d.gauge("num_tokens_waiting", "Prompt tokens of waiting sequences", number(s.waiting_tokens));
+  d.gauge("kv_cache_usage_perc", "Share of the state budget in use",
+          s.state_budget_bytes > 0 ? number(s.state_bytes) / number(s.state_budget_bytes) : 0);
+  d.gauge("state_bytes", "Pages and states in use", number(s.state_bytes));
+  d.gauge("state_budget_bytes", "Most that pages and states may take",
+          number(s.state_budget_bytes));
+  d.gauge("cached_prefixes", "States kept for prefix reuse", number(s.cached_prefixes));
+  d.gauge("step_age_seconds", "Age of the running step", s.step_age_seconds);
+  d.gauge("http_connections", "Open connections", number(connections));
+  d.gauge("tokens_per_second", "Generated, over the last seconds of work",
+          s.recent_tokens_per_second);
+  d.total_of("num_preemptions_total", "Sequences that lost their state for want of memory",
+             number(s.preemptions));
+  d.total_of("prompt_tokens_total", "Prompt tokens of started requests", number(s.prompt_tokens));
+  d.total_of("prompt_tokens_cached_total", "Prompt tokens that were not computed again",
+             number(s.cached_tokens));
+  d.total_of("prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache",
+             number(s.prompt_tokens));
+  d.total_of("prefix_cache_hits_total", "Prompt tokens found in the prefix cache",
+             number(s.cached_tokens));
+  d.total_of("generation_tokens_total", "Generated tokens", number(s.generated_tokens));
+  d.total_of("spec_decode_num_draft_tokens_total", "Drafted tokens", number(s.drafted_tokens));
+  d.total_of("spec_decode_num_accepted_tokens_total", "Drafted tokens that were kept",
+             number(s.accepted_tokens));
+  d.total_of("engine_steps_total", "Steps of the model", number(s.steps));
+  d.total_of("engine_busy_seconds_total", "Time spent in steps", s.busy_seconds);
+  d.total_of("requests_shed_total", "Requests refused by a full queue", number(s.shed));
+  return prometheus::TextSerializer().Serialize(d.registry.Collect());
+}
+
+}  // namespace headgate

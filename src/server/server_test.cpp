@@ -1,0 +1,442 @@
+// The whole server on a loopback port with the small model: answers, refusals, streams and
+// shutdown.
+#include "server/server.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "backend/backend.h"
+#include "chat/checkpoint_text.h"
+#include "control/database.h"
+#include "control/key_store.h"
+#include "formats/checkpoint.h"
+#include "server/response_store.h"
+#include "server/router.h"
+#include "server/test_client.h"
+
+namespace headgate {
+namespace {
+
+// The model is loaded once for all tests.
+struct Loaded {
+  Checkpoint checkpoint =
+      open_checkpoint(HEADGATE_SOURCE_DIR "/models/headgate-nano/headgate-nano-q8_0.gguf");
+  std::unique_ptr<Backend> backend = open_backend({});
+  std::shared_ptr<const Model> model = Model::load(checkpoint, *backend);
+  Tokenizer tokenizer = load_tokenizer(checkpoint);
+  ChatTemplate chat_template = compile_template(stored_template(checkpoint));
+  std::vector<int32_t> stops = stop_tokens(model->config().eos_tokens, tokenizer);
+};
+
+const Loaded& loaded() {
+  static const Loaded instance;
+  return instance;
+}
+
+class ServerTest : public testing::Test {
+ protected:
+  void start(ServerOptions options = {}, EngineOptions engine = {}) {
+    options.log = LogFormat::kOff;
+    options.version = "test";
+    if (engine.context == 0) engine.context = 512;
+    engine_ = std::make_unique<Engine>(loaded().model, loaded().tokenizer.vocab_size(), engine);
+    ServedModel model;
+    model.name = "nano";
+    model.aliases = {"gpt-4o"};
+    model.engine = engine_.get();
+    model.tokenizer = &loaded().tokenizer;
+    model.chat_template = &loaded().chat_template;
+    model.sampling_defaults.temperature = 0;
+    model.stop_tokens = loaded().stops;
+    server_ = std::make_unique<Server>(options, model, keys_, responses_);
+    server_->start();
+  }
+  void TearDown() override {
+    server_.reset();
+    engine_.reset();
+  }
+  TestAnswer post(const std::string& path, const std::string& body,
+                  const std::string& headers = "") {
+    return ask(server_->port(), "POST", path, body, headers);
+  }
+  TestAnswer get(const std::string& path, const std::string& headers = "") {
+    return ask(server_->port(), "GET", path, "", headers);
+  }
+  static json::value parsed(const TestAnswer& answer) { return parse_json(answer.body, "answer"); }
+
+  std::shared_ptr<Database> database_ = std::make_shared<Database>(":memory:");
+  std::shared_ptr<KeyStore> keys_ = std::make_shared<KeyStore>(database_);
+  std::shared_ptr<ResponseStore> responses_ = std::make_shared<ResponseStore>(database_);
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Server> server_;
+};
+
+std::string text_at(const json::value& value, std::string_view pointer) {
+  return std::string(
+      text_view(value.at_pointer(json::string_view(pointer.data(), pointer.size())).as_string()));
+}
+
+int64_t number_at(const json::value& value, std::string_view pointer) {
+  return value.at_pointer(json::string_view(pointer.data(), pointer.size())).as_int64();
+}
+
+// The JSON of every "data:" line but [DONE].
+std::vector<json::value> events_of(const std::string& body) {
+  std::vector<json::value> out;
+  for (size_t at = body.find("data: "); at != std::string::npos; at = body.find("data: ", at + 1)) {
+    const std::string line = body.substr(at + 6, body.find('\n', at) - at - 6);
+    if (line != "[DONE]") out.push_back(parse_json(line, "event"));
+  }
+  return out;
+}
+
+std::string streamed_text(const std::vector<json::value>& events) {
+  std::string out;
+  for (const json::value& event : events) {
+    for (const json::value& choice : event.at("choices").as_array()) {
+      const json::value* text = choice.at("delta").as_object().if_contains("content");
+      if (text != nullptr && text->is_string()) out += text_view(text->get_string());
+    }
+  }
+  return out;
+}
+
+constexpr const char* kHello = R"("messages": [{"role": "user", "content": "Hello!"}])";
+
+TEST_F(ServerTest, AStreamSaysWhatAWholeAnswerSays) {
+  start();
+  const TestAnswer whole =
+      post("/v1/chat/completions", std::string("{\"model\": \"nano\", ") + kHello + "}");
+  ASSERT_EQ(whole.status, 200) << whole.body;
+  const json::value answer = parsed(whole);
+  const std::string text = text_at(answer, "/choices/0/message/content");
+  EXPECT_FALSE(text.empty());
+  EXPECT_EQ(text_at(answer, "/choices/0/finish_reason"), "stop");
+  EXPECT_GT(number_at(answer, "/usage/completion_tokens"), 0);
+  const TestAnswer stream =
+      post("/v1/chat/completions",
+           std::string("{\"stream\": true, \"stream_options\": {\"include_usage\": true}, ") +
+               kHello + "}");
+  ASSERT_EQ(stream.status, 200);
+  EXPECT_EQ(stream.header("content-type"), "text/event-stream; charset=utf-8");
+  const auto events = events_of(stream.body);
+  EXPECT_EQ(streamed_text(events), text);
+  EXPECT_EQ(number_at(events.back(), "/usage/completion_tokens"),
+            number_at(answer, "/usage/completion_tokens"));
+  EXPECT_NE(stream.body.find("data: [DONE]\n\n"), std::string::npos);
+}
+
+TEST_F(ServerTest, ManyChoicesStopsAndLogprobs) {
+  start();
+  const TestAnswer answer =
+      post("/v1/chat/completions",
+           std::string("{\"n\": 3, \"temperature\": 1, \"seed\": 7, \"logprobs\": true, "
+                       "\"top_logprobs\": 2, \"max_tokens\": 8, ") +
+               kHello + "}");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json::value out = parsed(answer);
+  ASSERT_EQ(out.at("choices").as_array().size(), 3u);
+  EXPECT_EQ(out.at_pointer("/choices/2/logprobs/content/0/top_logprobs").as_array().size(), 2u);
+  const TestAnswer again =
+      post("/v1/chat/completions",
+           std::string("{\"n\": 3, \"temperature\": 1, \"seed\": 7, \"max_tokens\": 8, ") + kHello +
+               "}");
+  for (int i = 0; i < 3; ++i) {
+    const std::string at = fmt::format("/choices/{}/message/content", i);
+    EXPECT_EQ(text_at(parsed(again), at), text_at(out, at)) << "same seed, same text";
+  }
+  const std::string whole =
+      text_at(parsed(post("/v1/chat/completions", std::string("{") + kHello + "}")),
+              "/choices/0/message/content");
+  const std::string stop = whole.substr(whole.size() / 2, 3);
+  const json::value stopped = parsed(post(
+      "/v1/chat/completions", "{\"stop\": " + dump_json(json::value(stop)) + ", " + kHello + "}"));
+  EXPECT_EQ(text_at(stopped, "/choices/0/message/content"), whole.substr(0, whole.find(stop)));
+}
+
+TEST_F(ServerTest, CompletionsEchoAndScoreTheirPrompt) {
+  start();
+  const TestAnswer answer =
+      post("/v1/completions",
+           R"({"prompt": "The river is", "max_tokens": 1, "echo": true, "logprobs": 1})");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json::value out = parsed(answer);
+  const json::array& tokens = out.at_pointer("/choices/0/logprobs/tokens").as_array();
+  const json::array& scores = out.at_pointer("/choices/0/logprobs/token_logprobs").as_array();
+  EXPECT_EQ(number_at(out, "/usage/prompt_tokens") + 1, static_cast<int64_t>(tokens.size()));
+  ASSERT_EQ(scores.size(), tokens.size());
+  EXPECT_TRUE(scores[0].is_null());
+  for (size_t i = 1; i < scores.size(); ++i) EXPECT_LE(scores[i].as_double(), 0);
+  EXPECT_EQ(text_at(out, "/choices/0/text").rfind("The river is", 0), 0u);
+  const json::value ids = parsed(post("/tokenize", R"({"prompt": "The river is"})")).at("tokens");
+  const json::value many =
+      parsed(post("/v1/completions", "{\"prompt\": [" + dump_json(ids) + ", " + dump_json(ids) +
+                                         "], \"max_tokens\": 3}"));
+  ASSERT_EQ(many.at("choices").as_array().size(), 2u);
+  EXPECT_EQ(text_at(many, "/choices/0/text"), text_at(many, "/choices/1/text"));
+  EXPECT_EQ(text_at(parsed(post("/detokenize", "{\"tokens\": " + dump_json(ids) + "}")), "/prompt"),
+            "The river is");
+}
+
+TEST_F(ServerTest, APromptThatDoesNotFitIsRefusedWithBothNumbers) {
+  start();
+  std::string text;
+  for (int i = 0; i < 700; ++i) text += "word ";
+  const TestAnswer answer = post("/v1/chat/completions",
+                                 R"({"messages": [{"role": "user", "content": ")" + text + "\"}]}");
+  EXPECT_EQ(answer.status, 400);
+  const json::value out = parsed(answer);
+  EXPECT_EQ(text_at(out, "/error/code"), "context_length_exceeded");
+  EXPECT_NE(text_at(out, "/error/message").find("512"), std::string::npos);
+}
+
+TEST_F(ServerTest, AnthropicMessagesStreamTheirBlocks) {
+  start();
+  const std::string body =
+      std::string(R"({"model": "nano", "max_tokens": 40, "system": "Be brief.", )") + kHello;
+  const json::value whole = parsed(post("/v1/messages", body + "}"));
+  EXPECT_EQ(text_at(whole, "/content/0/type"), "text");
+  EXPECT_EQ(text_at(whole, "/stop_reason"), "end_turn");
+  const TestAnswer stream = post("/v1/messages", body + ", \"stream\": true}");
+  std::string text;
+  std::vector<std::string> types;
+  for (const json::value& event : events_of(stream.body)) {
+    types.push_back(text_at(event, "/type"));
+    if (types.back() == "content_block_delta") text += text_at(event, "/delta/text");
+  }
+  EXPECT_EQ(text, text_at(whole, "/content/0/text"));
+  EXPECT_EQ(types.front(), "message_start");
+  EXPECT_EQ(types.back(), "message_stop");
+  EXPECT_EQ(text_at(parsed(post("/v1/messages", "{}")), "/type"), "error");
+  const json::value count =
+      parsed(post("/v1/messages/count_tokens", std::string("{") + kHello + "}"));
+  EXPECT_GT(number_at(count, "/input_tokens"), 3);
+}
+
+TEST_F(ServerTest, ResponsesAreStoredForTheirOwnerAndGoneOnFrom) {
+  start();
+  const json::value first =
+      parsed(post("/v1/responses", R"({"input": "My name is Ada.", "max_output_tokens": 30})"));
+  const std::string id = text_at(first, "/id");
+  EXPECT_EQ(text_at(first, "/output/0/content/0/type"), "output_text");
+  EXPECT_EQ(text_at(parsed(get("/v1/responses/" + id)), "/id"), id);
+  EXPECT_EQ(text_at(parsed(get("/v1/responses/" + id + "/input_items")), "/data/0/role"), "user");
+  const TestAnswer next =
+      post("/v1/responses",
+           R"({"input": "Hello!", "stream": true, "previous_response_id": ")" + id + "\"}");
+  const auto events = events_of(next.body);
+  ASSERT_GT(events.size(), 4u) << next.body;
+  for (size_t i = 0; i < events.size(); ++i)
+    EXPECT_EQ(number_at(events[i], "/sequence_number"), static_cast<int64_t>(i));
+  EXPECT_EQ(text_at(events.back(), "/type"), "response.completed");
+  EXPECT_GT(number_at(events.back(), "/response/usage/input_tokens"),
+            number_at(first, "/usage/total_tokens"));
+  EXPECT_FALSE(responses_->get("key_other", id)) << "another tenant's response does not exist";
+  EXPECT_EQ(ask(server_->port(), "DELETE", "/v1/responses/" + id).status, 200);
+  EXPECT_EQ(get("/v1/responses/" + id).status, 404);
+}
+
+TEST_F(ServerTest, EmbeddingsHaveLengthOneInBothEncodings) {
+  start();
+  const json::value out =
+      parsed(post("/v1/embeddings", R"({"input": ["a river", "a river", "seven"]})"));
+  const json::array& data = out.at("data").as_array();
+  ASSERT_EQ(data.size(), 3u);
+  double length = 0;
+  for (const json::value& x : data[0].at("embedding").as_array())
+    length += x.as_double() * x.as_double();
+  EXPECT_NEAR(length, 1, 1e-4);
+  EXPECT_EQ(data[0].at("embedding"), data[1].at("embedding"));
+  EXPECT_NE(data[0].at("embedding"), data[2].at("embedding"));
+  const json::value coded = parsed(post(
+      "/v1/embeddings", R"({"input": "a river", "encoding_format": "base64", "dimensions": 3})"));
+  EXPECT_EQ(text_at(coded, "/data/0/embedding").size(), 16u);
+}
+
+TEST_F(ServerTest, NothingButHealthAndThePageAnswersWithoutAKey) {
+  ServerOptions options;
+  options.require_keys = true;
+  start(options);
+  const std::string key = keys_->create("test", {KeyScope::kInference}, 0).key;
+  const std::string admitted = "Authorization: Bearer " + key + "\r\n";
+  for (const Route& route : routes()) {
+    const std::string path = std::string(route.pattern.substr(0, route.pattern.find('{')));
+    const std::string method(route.method);
+    const std::string body = method == "POST" ? "{}" : "";
+    const int expected = route.scope == Scope::kPublic ? 200 : 401;
+    EXPECT_EQ(ask(server_->port(), method, path, body).status, expected) << method << " " << path;
+    EXPECT_EQ(ask(server_->port(), method, path, body, "Authorization: Bearer hg_wrong\r\n").status,
+              expected)
+        << path;
+    const int allowed = ask(server_->port(), method, path, body, admitted).status;
+    EXPECT_EQ(allowed == 403, route.scope == Scope::kMetrics || route.scope == Scope::kAdmin)
+        << path << " " << allowed;
+  }
+  EXPECT_EQ(get("/nothing/here").status, 401) << "strangers do not learn which paths exist";
+  EXPECT_EQ(get("/nothing/here", admitted).status, 404);
+  keys_->revoke("test");
+  EXPECT_EQ(get("/v1/models", admitted).status, 401);
+}
+
+TEST_F(ServerTest, WrongKeysAreSlowedDownAndRightOnesAreNot) {
+  ServerOptions options;
+  options.require_keys = true;
+  start(options);
+  const std::string right =
+      "x-api-key: " + keys_->create("test", {KeyScope::kAdmin}, 0).key + "\r\n";
+  std::set<int> statuses;
+  for (int i = 0; i < 30; ++i)
+    statuses.insert(get("/v1/models", "x-api-key: hg_" + std::to_string(i) + "\r\n").status);
+  EXPECT_EQ(statuses, (std::set<int>{401, 429}));
+  EXPECT_EQ(get("/v1/models", right).status, 200);
+  EXPECT_EQ(get("/metrics", right).status, 200);
+}
+
+TEST_F(ServerTest, PagesOfOtherSitesAreKeptOut) {
+  ServerOptions options;
+  options.cors_origins = {"https://good.example"};
+  start(options);
+  const auto with = [&](const std::string& method, const std::string& head) {
+    TestConnection connection(server_->port());
+    connection.send(method + " /v1/models HTTP/1.1\r\n" + head + "\r\n");
+    return connection.read_answer();
+  };
+  EXPECT_EQ(with("GET", "Host: 127.0.0.1:8000\r\n").status, 200);
+  EXPECT_EQ(with("GET", "Host: evil.example\r\n").status, 421) << "DNS rebinding";
+  EXPECT_EQ(with("GET", "Host: localhost.evil.example\r\n").status, 421);
+  EXPECT_EQ(with("POST", "Host: localhost\r\nOrigin: https://evil.example\r\nContent-Length: 0\r\n")
+                .status,
+            403);
+  EXPECT_EQ(with("GET", "Host: localhost\r\nOrigin: https://evil.example\r\n")
+                .header("access-control-allow-origin"),
+            "");
+  const TestAnswer allowed = with("GET", "Host: localhost\r\nOrigin: https://good.example\r\n");
+  EXPECT_EQ(allowed.header("access-control-allow-origin"), "https://good.example");
+  EXPECT_EQ(with("OPTIONS", "Host: localhost\r\nOrigin: https://good.example\r\n").status, 204);
+  EXPECT_EQ(with("OPTIONS", "Host: localhost\r\nOrigin: https://evil.example\r\n").status, 403);
+}
+
+TEST_F(ServerTest, AClientThatLeavesFreesItsPlace) {
+  start();
+  {
+    TestConnection connection(server_->port());
+    connection.send(
+        request_text("POST", "/v1/chat/completions",
+                     std::string("{\"stream\": true, \"ignore_eos\": true, ") + kHello + "}"));
+    ASSERT_TRUE(connection.read_until("data: "));
+  }
+  for (int i = 0; i < 2500 && engine_->stats().running + engine_->stats().waiting > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(engine_->stats().running, 0);
+}
+
+TEST_F(ServerTest, AFullQueueShedsWithRetryAfter) {
+  EngineOptions engine;
+  engine.max_running = 1;
+  engine.max_waiting_requests = 1;
+  std::atomic<bool> hold{true};
+  engine.before_step = [&] {
+    while (hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  start({}, engine);
+  const std::string body = std::string("{\"stream\": true, \"max_tokens\": 4, ") + kHello + "}";
+  std::vector<std::unique_ptr<TestConnection>> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<TestConnection>(server_->port()));
+    clients.back()->send(request_text("POST", "/v1/chat/completions", body));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(get("/health").status, 200) << "health answers while the engine is busy";
+  TestAnswer shed = clients.back()->read_answer();
+  EXPECT_EQ(shed.status, 429);
+  EXPECT_NE(shed.header("retry-after"), "");
+  hold = false;
+  EXPECT_NE(clients.front()->read_answer().body.find("[DONE]"), std::string::npos);
+}
+
+TEST_F(ServerTest, DrainsItsAnswersAndTakesNoMore) {
+  start();
+  TestConnection running(server_->port());
+  running.send(request_text(
+      "POST", "/v1/chat/completions",
+      std::string("{\"stream\": true, \"ignore_eos\": true, \"max_tokens\": 60, ") + kHello + "}"));
+  ASSERT_TRUE(running.read_until("data: "));
+  server_->begin_drain();
+  EXPECT_EQ(get("/ready").status, 503);
+  EXPECT_EQ(get("/health").status, 200);
+  EXPECT_EQ(post("/v1/chat/completions", std::string("{") + kHello + "}").status, 503);
+  while (server_->running() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  server_->stop();
+  EXPECT_NE(running.read_answer().body.find("[DONE]"), std::string::npos);
+}
+
+TEST_F(ServerTest, AStoppedServerEndsStreamsWithAnError) {
+  start();
+  TestConnection running(server_->port());
+  running.send(
+      request_text("POST", "/v1/chat/completions",
+                   std::string("{\"stream\": true, \"ignore_eos\": true, ") + kHello + "}"));
+  ASSERT_TRUE(running.read_until("data: "));
+  server_->stop();
+  const std::string body = running.read_answer().body;
+  EXPECT_NE(body.find("\"error\""), std::string::npos) << body;
+  EXPECT_EQ(body.find("[DONE]"), std::string::npos);
+}
+
+TEST_F(ServerTest, TheOpenApiDocumentHasEveryRoute) {
+  start();
+  const json::value document = parsed(get("/openapi.json"));
+  size_t operations = 0;
+  for (const auto& path : document.at("paths").as_object())
+    operations += path.value().as_object().size();
+  EXPECT_EQ(operations, routes().size());
+  EXPECT_EQ(document
+                .at_pointer("/paths/~1v1~1chat~1completions/post/requestBody/content/"
+                            "application~1json/schema/properties/n/maximum")
+                .as_int64(),
+            16);
+}
+
+TEST_F(ServerTest, FiguresAndNamesAreThere) {
+  start();
+  post("/v1/chat/completions", std::string("{") + kHello + "}");
+  const std::string metrics = get("/metrics").body;
+  for (const char* name :
+       {"headgate_num_requests_running{", "headgate_time_to_first_token_seconds_bucket{",
+        "headgate_generation_tokens_total{",
+        "headgate_request_success_total{finished_reason=\"stop\""})
+    EXPECT_NE(metrics.find(name), std::string::npos) << name;
+  const json::value status = parsed(get("/v1/status"));
+  EXPECT_EQ(text_at(status, "/state"), "ready");
+  EXPECT_EQ(number_at(status, "/requests/completed"), 1);
+  EXPECT_EQ(number_at(parsed(get("/v1/models")), "/data/0/max_model_len"), engine_->context());
+  EXPECT_EQ(text_at(parsed(get("/v1/models/gpt-4o")), "/id"), "gpt-4o");
+  EXPECT_EQ(
+      post("/v1/chat/completions", std::string("{\"model\": \"other\", ") + kHello + "}").status,
+      404);
+  EXPECT_EQ(ask(server_->port(), "PUT", "/health").status, 405);
+  const TestAnswer named = get("/health", "x-request-id: abc-1\r\n");
+  EXPECT_EQ(named.header("x-request-id"), "abc-1");
+  EXPECT_EQ(named.header("x-content-type-options"), "nosniff");
+  EXPECT_EQ(get("/health", "x-request-id: <script>\r\n").header("x-request-id").rfind("req_", 0),
+            0u);
+}
+
+TEST(Exposure, PublicAddressesNeedAKey) {
+  ServerOptions options;
+  options.http.host = "0.0.0.0";
+  KeyStore keys(std::make_shared<Database>(":memory:"));
+  EXPECT_THROW(check_exposure(options, &keys, false), Error);
+  EXPECT_NO_THROW(check_exposure(options, &keys, true));
+  keys.create("a", {KeyScope::kInference}, 0);
+  EXPECT_NO_THROW(check_exposure(options, &keys, false));
+  options.http.host = "127.0.0.1";
+  EXPECT_NO_THROW(check_exposure(options, nullptr, false));
+}
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Runs `headgate serve` as an operator does: configuration, keys, TLS, signals, logs, a crash and a restart.
+
+Usage: operations_test.py PROGRAM [unittest arguments]. Needs nothing but Python's standard library (and openssl for TLS).
+"""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from served import Served
+
+PROGRAM = ""
+HELLO = [{"role": "user", "content": "Hello!"}]
+
+
+def headgate(*arguments, environment=None):
+    """Runs a command to its end."""
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False,
+                          env={**os.environ, **(environment or {})})
+
+
+class Configuration(unittest.TestCase):
+    """Flag = environment = key of a file."""
+
+    def test_flags_beat_the_environment_and_that_the_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "headgate.toml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write('port = 1\nmax_running = 2\ndrain = 3\nallowed_host = ["a.example", "b.example"]\nrequire_keys = true\n')
+            shown = headgate("serve", "--config", path, "--port", "9", "--print-config",
+                             environment={"HEADGATE_PORT": "5", "HEADGATE_MAX_RUNNING": "6"})
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        for line in ("port = 9", "max_running = 6", "drain = 3", 'allowed_host = ["a.example", "b.example"]',
+                     "require_keys = true", 'host = "127.0.0.1"', "insecure = false"):
+            self.assertIn(line, shown.stdout.splitlines())
+
+    def test_what_is_printed_can_be_read_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "headgate.toml")
+            first = headgate("serve", "--max-queue", "17", "--print-config")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(first.stdout)
+            self.assertEqual(headgate("serve", "--config", path, "--print-config").stdout, first.stdout)
+
+    def test_unknown_keys_and_wrong_values_are_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "headgate.toml")
+            for text, message in (("max_runing = 2\n", "did you mean max-running?"), ("port = [1\n", "headgate.toml:"),
+                                  ('port = "x"\n', "port"), ("port = {}\n", "port")):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                refused = headgate("serve", "--config", path, "--print-config")
+                self.assertNotEqual(refused.returncode, 0, text)
+                self.assertIn(message, refused.stderr)
+                self.assertEqual(len(refused.stderr.splitlines()), 1)
+
+    def test_public_addresses_need_a_key(self):
+        with tempfile.TemporaryDirectory() as folder:
+            refused = headgate("serve", "--host", "0.0.0.0", "--port", "0", "--data", folder)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("headgate keys create", refused.stderr)
+
+
+class Operation(unittest.TestCase):
+    """A server over its life."""
+
+    def serve(self, *arguments, **options):
+        server = Served(PROGRAM, *arguments, **options)
+        self.addCleanup(server.close)
+        return server
+
+    def test_keys_are_asked_for_and_never_logged(self):
+        server = self.serve("--require-keys", "--access-log", "json")
+        made = json.loads(headgate("keys", "create", "laptop", "--data", server.data, "--json").stdout)
+        self.assertEqual(server.get("/v1/models")[0], 401)
+        headers = {"Authorization": "Bearer " + made["key"]}
+        deadline = time.monotonic() + 10
+        while server.get("/v1/models", **headers)[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        secret = "a very private sentence"
+        status, _ = server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": secret}], "max_tokens": 4},
+                                **headers)
+        self.assertEqual(status, 200)
+        listed = headgate("keys", "list", "--data", server.data)
+        self.assertIn("laptop", listed.stdout)
+        self.assertEqual(headgate("keys", "revoke", "laptop", "--data", server.data).returncode, 0)
+        deadline = time.monotonic() + 10
+        while server.get("/v1/models", **headers)[0] != 401 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(server.get("/v1/models", **headers)[0], 401)
+        self.assertEqual(server.stop(), 0)
+        log = server.log() + listed.stdout
+        self.assertNotIn(made["key"][9:], log)
+        self.assertNotIn(secret, log)
+        lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+        answered = [line for line in lines if line.get("route") == "/v1/chat/completions"]
+        self.assertEqual(answered[0]["completion_tokens"], 4)
+        self.assertEqual(answered[0]["key"], made["id"])
+
+    def test_a_killed_server_has_lost_nothing_that_it_acknowledged(self):
+        server = self.serve("--require-keys")
+        key = headgate("keys", "create", "a", "--data", server.data).stdout.strip()
+        headers = {"x-api-key": key}
+        deadline = time.monotonic() + 10
+        while server.get("/v1/models", **headers)[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        _, response = server.post("/v1/responses", {"input": "Hello!", "max_output_tokens": 4}, **headers)
+        server.stop(signal.SIGKILL)
+        server.start()
+        self.assertEqual(json.loads(server.get("/v1/responses/" + response["id"], **headers)[1])["id"], response["id"])
+
+    def test_sigterm_lets_answers_finish(self):
+        server = self.serve()
+        answers = []
+        body = {"messages": HELLO, "max_tokens": 400, "ignore_eos": True}
+        thread = threading.Thread(target=lambda: answers.append(server.post("/v1/chat/completions", body)))
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not json.loads(server.get("/v1/status")[1])["active"] and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self.assertEqual(server.stop(), 0)
+        thread.join()
+        self.assertEqual(answers[0][0], 200)
+        self.assertEqual(answers[0][1]["usage"]["completion_tokens"], 400)
+
+    def test_a_second_signal_ends_it_now(self):
+        server = self.serve("--drain", "60", "--ctx", "200000")
+        thread = threading.Thread(target=lambda: server.post("/v1/chat/completions", {"messages": HELLO, "ignore_eos": True}))
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not json.loads(server.get("/v1/status")[1])["active"] and time.monotonic() < deadline:
+            time.sleep(0.005)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        start = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - start, 20)
+        thread.join()
+
+    def test_many_streams_say_what_each_says_alone(self):
+        server = self.serve("--max-running", "16")
+        port = int(server.url.rsplit(":", 1)[1])
+        prompts = [f"What is {i} + {i + 3}?" for i in range(24)]
+
+        def body(prompt):
+            return {"messages": [{"role": "user", "content": prompt}], "max_tokens": 24, "temperature": 1, "seed": 11}
+
+        alone = {p: server.post("/v1/chat/completions", body(p))[1]["choices"][0]["message"]["content"] for p in prompts}
+        wrong = []
+
+        def stream(prompt, leaves):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+            connection.request("POST", "/v1/chat/completions", json.dumps({**body(prompt), "stream": True}))
+            answer, text, done = connection.getresponse(), "", False
+            for line in answer:
+                if leaves and text:
+                    break
+                if line.startswith(b"data: {"):
+                    text += json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
+                done = done or line == b"data: [DONE]\n"
+            connection.close()
+            if not leaves and (not done or text != alone[prompt]):
+                wrong.append((prompt, text, alone[prompt]))
+
+        threads = [threading.Thread(target=stream, args=(p, leaves)) for p in prompts for leaves in (False, True, False)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+        deadline = time.monotonic() + 20
+        status = json.loads(server.get("/v1/status")[1])
+        while (status["active"] or status["requests"]["running"]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            status = json.loads(server.get("/v1/status")[1])
+        self.assertEqual((status["active"], status["requests"]["running"], status["requests"]["waiting"]), ([], 0, 0))
+
+    def test_tls(self):
+        if not shutil.which("openssl"):
+            self.skipTest("no openssl program")
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
+                            "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+            server = self.serve("--tls-cert", certificate, "--tls-key", key)
+            port = int(server.url.rsplit(":", 1)[1])
+            context = ssl.create_default_context(cafile=certificate)
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1") as tls:
+                self.assertIn(tls.version(), ("TLSv1.2", "TLSv1.3"))
+                tls.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                answer = b""
+                while piece := tls.recv(4096):
+                    answer += piece
+                self.assertIn(b"200 OK", answer)
+            with socket.create_connection(("127.0.0.1", port)) as plain:
+                plain.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+                self.assertNotIn(b"200 OK", plain.recv(4096))
+            old = ssl.create_default_context(cafile=certificate)
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+            with self.assertRaises((ssl.SSLError, OSError, ValueError)):
+                old.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1")
+            refused = headgate("serve", "--tls-cert", key, "--tls-key", certificate, "--port", "0", "--data", folder)
+            self.assertEqual(refused.returncode, 4, refused.stderr)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main(verbosity=2)
