@@ -15,8 +15,9 @@ namespace headgate {
 struct EngineOptions {
   int64_t context = 0;           // most tokens of prompt and output together; 0: the model's own
   DType kv_dtype = DType::kF32;  // see default_kv_dtype()
-  // KV pages, recurrent states and cached prefixes of everybody together; 0: what one full context
-  // and eight states need. The context is cut to what one sequence can have of it.
+  // KV pages, recurrent states and cached prefixes of everybody together; 0: a quarter of the
+  // memory available now, at least what one full context and eight states need. The context is cut
+  // to what one sequence can have of it.
   int64_t state_budget_bytes = 0;
   int64_t max_running = 128;  // sequences in one step
 
@@ -28,7 +29,7 @@ struct EngineOptions {
   int64_t prefill_chunk = 0;
   // While others stream, a step takes so many prompt tokens that it lasts about this many times a
   // step without any.
-  double prefill_slowdown = 2.0;
+  double prefill_slowdown = 1.75;
   int64_t drafts = -1;  // the most that a request gets; 0: no drafting, and no memory for it
 
   int sampling_threads = 0;  // that draw tokens when many sequences want one; 0: one per core

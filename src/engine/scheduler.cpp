@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "engine/checkpoints.h"
+#include "engine/state_budget.h"
 #include "model/prefill_chunk.h"
 
 namespace headgate {
@@ -30,14 +31,16 @@ StateShape shape_of(const Model& model, const EngineOptions& options) {
 // many tokens at most.
 int64_t budget_of(const Model& model, const EngineOptions& options) {
   const StateShape shape = shape_of(model, options);
-  if (options.state_budget_bytes > 0) {
-    if (most_drafts(options) == 0 || !model.has_mtp() || shape.attention_layers == 0)
-      return options.state_budget_bytes;
-    return options.state_budget_bytes / (shape.attention_layers + 1) * shape.attention_layers;
+  const int64_t layers = shape.attention_layers;
+  const bool module = most_drafts(options) > 0 && model.has_mtp() && layers > 0;
+  int64_t budget = options.state_budget_bytes;
+  if (budget == 0) {
+    const int64_t context = options.context > 0 ? options.context : model.config().context_length;
+    const int64_t pages = (context + kPageTokens - 1) / kPageTokens + 2;
+    const int64_t least = pages * shape.page_bytes() + kDefaultStates * shape.recurrent_bytes();
+    budget = default_state_budget(module ? (least / layers + 1) * (layers + 1) : least);
   }
-  const int64_t context = options.context > 0 ? options.context : model.config().context_length;
-  const int64_t pages = (context + kPageTokens - 1) / kPageTokens + 1;
-  return pages * shape.page_bytes() + kDefaultStates * shape.recurrent_bytes();
+  return module ? budget / (layers + 1) * layers : budget;
 }
 
 // The most tokens that one sequence alone can have. One page is left for copies of shared ones.

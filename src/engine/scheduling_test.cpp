@@ -7,6 +7,7 @@
 #include "engine/checkpoints.h"
 #include "engine/fair_shares.h"
 #include "engine/prefill_budget.h"
+#include "engine/state_budget.h"
 
 namespace headgate {
 namespace {
@@ -111,6 +112,11 @@ TEST(Checkpoints, AreFewAndWhereTheyServe) {
   EXPECT_EQ(kept.front(), 50);
   EXPECT_EQ(kept[kept.size() - 1], 4950 + 42);
   EXPECT_LT(kept.size(), 25u);
+}
+
+TEST(StateBudget, IsNeverBelowWhatIsNeeded) {
+  EXPECT_GE(default_state_budget(1000), 1000);
+  EXPECT_EQ(default_state_budget(int64_t{1} << 60), int64_t{1} << 60);
 }
 
 }  // namespace
