@@ -226,10 +226,11 @@ void MatrixProducts::Impl::fill_panel(const Packed& p, const uint32_t* b, int64_
   t.columns = std::min(columns(), product.n - column);
   t.steps = std::min(kStepBlock, p.steps - step);
   t.add = product.add || step > 0;
-  for (int64_t i = row; i < row + count; i += kProductRows) {
+  const int64_t most = p.bf16 ? kernels.bf16_rows : kProductRows;
+  for (int64_t i = row; i < row + count; i += most) {
     t.a = p.row(i, step);
     t.c = product.c + i * product.c_row + column;
-    t.rows = std::min(kProductRows, row + count - i);
+    t.rows = std::min(most, row + count - i);
     (p.bf16 ? kernels.tile_bf16 : kernels.tile_f32)(t);
   }
 }

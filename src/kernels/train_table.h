@@ -15,7 +15,7 @@ struct TileArgs {
   int64_t b_step;
   float* c;
   int64_t c_row;
-  int64_t rows, columns, steps;  // rows 1..kProductRows, columns 1..product_columns
+  int64_t rows, columns, steps;  // rows and columns from 1 to the table's most
   bool add;
 };
 
@@ -33,6 +33,7 @@ struct AdamArgs {
 // Arrays are unaligned, of any length n >= 0; sums have one order that depends on n alone.
 struct TrainTable {
   int64_t product_columns;  // most columns per call of a tile
+  int64_t bf16_rows;        // most rows per call of tile_bf16; of tile_f32 kProductRows
   void (*tile_f32)(const TileArgs& args);
   void (*tile_bf16)(const TileArgs& args);  // null where the level has no such instruction
   // dst[c][r] = src[r][c], 32-bit words, strides in words.

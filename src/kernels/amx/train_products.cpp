@@ -120,6 +120,7 @@ void tile_bf16(const TileArgs& t) {
 
 void fill_train(TrainTable& table) {
   table.product_columns = kProductColumns;
+  table.bf16_rows = kRows;
   table.tile_bf16 = tile_bf16;
 }
 

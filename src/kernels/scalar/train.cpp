@@ -130,6 +130,7 @@ void adamw(const AdamArgs& args, int64_t n, float* w, const float* gradient, flo
 
 void fill_train(TrainTable& table) {
   table.product_columns = kColumns;
+  table.bf16_rows = kProductRows;
   table.tile_f32 = tile_f32;
   table.tile_bf16 = NULL;
   table.transpose = transpose;
