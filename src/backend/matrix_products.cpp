@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "kernels/self_test.h"
 #include "kernels/train_dispatch.h"
 
 namespace headgate {
@@ -66,6 +67,14 @@ class Tasks {
   std::vector<int64_t> ends_;
 };
 
+// The level whose kernels may run: training goes without tiles where the start-up test did.
+Isa trusted_isa(Isa isa) {
+  if (isa < Isa::kAmx) return isa;
+  const std::vector<KernelFallback>& fallbacks = checked_kernels(isa).fallbacks;
+  const auto is_tile = [](const KernelFallback& f) { return f.from == Isa::kAmx; };
+  return std::any_of(fallbacks.begin(), fallbacks.end(), is_tile) ? Isa::kAvx512Bf16 : isa;
+}
+
 const uint32_t* words(const float* x) { return reinterpret_cast<const uint32_t*>(x); }
 
 }  // namespace
@@ -83,7 +92,9 @@ struct MatrixProducts::Impl {
   Tasks packs, tiles;
 
   Impl(ThreadPool& p, Isa isa)
-      : pool(p), kernels(train_kernels_for(isa)), scratch(static_cast<size_t>(p.threads())) {}
+      : pool(p),
+        kernels(train_kernels_for(trusted_isa(isa))),
+        scratch(static_cast<size_t>(p.threads())) {}
 
   int64_t columns() const { return kernels.product_columns; }
   int64_t b_words(const Packed& p) const { return p.panels * p.steps * columns(); }
