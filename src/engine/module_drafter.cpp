@@ -90,7 +90,11 @@ std::vector<int32_t> ModuleDrafter::draft(int64_t count, Sampler& sampler) {
   feed(pairs(), LogitRows::kLast);
   const int64_t verified = state_.position();
   while (true) {
-    drafts.push_back(sampler.draft(result_.logits));
+    try {
+      drafts.push_back(sampler.draft(result_.logits));
+    } catch (const Error&) {
+      break;  // a constraint allows nothing after the drafts so far: the text ends there
+    }
     if (static_cast<int64_t>(drafts.size()) == count) break;
     if (!state_.reserve(1)) break;  // the context is nearly full: shorter chains
     const int64_t size = model_.config().hidden_size;

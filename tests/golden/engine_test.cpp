@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sampling/token_constraint.h"
 #include "tests/golden/engine_fixture.h"
 
 namespace headgate {
@@ -173,6 +174,67 @@ TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
   warm->forget_prefixes();
   wait_until_empty(*warm);
   EXPECT_EQ(warm->stats().state_bytes, 0);
+}
+
+// Allows even and odd tokens in turn, and ends after so many.
+class Turns : public TokenConstraint {
+ public:
+  explicit Turns(int64_t length) : length_(length) {}
+  std::unique_ptr<ConstraintState> start() const override {
+    return std::make_unique<State>(length_);
+  }
+  int64_t memory_bytes() const override { return 0; }
+
+ private:
+  struct State : ConstraintState {
+    explicit State(int64_t most) : length(most) {}
+    bool fill_mask(std::span<uint64_t> mask) override {
+      const uint64_t even = 0x5555555555555555;
+      std::fill(mask.begin(), mask.end(), is_complete() ? 0 : at % 2 == 0 ? even : ~even);
+      return !is_complete();
+    }
+    bool accept(int32_t token) override {
+      if (is_complete() || token % 2 != at % 2) return false;
+      ++at;
+      return true;
+    }
+    bool may_end() const override { return is_complete(); }
+    bool is_complete() const override { return at == length; }
+    int64_t accepted() const override { return at; }
+    void rewind(int64_t tokens) override { at -= tokens; }
+    std::unique_ptr<ConstraintState> fork() const override {
+      return std::make_unique<State>(*this);
+    }
+    std::string explain() const override { return "nothing"; }
+
+    int64_t length, at = 0;
+  };
+  int64_t length_;
+};
+
+TEST_P(EngineTest, ConstraintsHoldWithAndWithoutDrafts) {
+  std::vector<std::vector<std::vector<int32_t>>> said;
+  for (const int64_t drafts : {0, 3, -1}) {
+    EngineOptions options;
+    options.context = 512;
+    options.drafts = drafts;
+    const auto engine = make(options);
+    Request request = any_request(4);
+    request.max_tokens = -1;
+    request.choices = 3;
+    request.constraint = std::make_shared<Turns>(41);
+    const auto listener = std::make_shared<Listener>(3);
+    engine->submit(request, listener);
+    listener->wait();
+    for (size_t choice = 0; choice < 3; ++choice) {
+      EXPECT_EQ(listener->results[choice].reason, FinishReason::kStop);
+      ASSERT_EQ(listener->answers[choice].size(), 41u);
+      for (size_t i = 0; i < 41; ++i)
+        EXPECT_EQ(listener->answers[choice][i] % 2, static_cast<int32_t>(i % 2));
+    }
+    said.push_back(listener->answers);
+    EXPECT_EQ(said.back(), said.front()) << drafts;
+  }
 }
 
 TEST_P(EngineTest, TheNextTurnComputesItsOwnTokensOnly) {
