@@ -60,7 +60,8 @@ class Lowering {
   int32_t add_class(const CodePointSet& set, int32_t from) {
     const int32_t to = nfa_.new_state();
     const auto ranges = static_cast<int64_t>(set.ranges().size());
-    budget_.spend(grammar_ != nullptr ? 20 * ranges : ranges);
+    // Ranges become several states and edges each: memory, too, ends here.
+    budget_.spend(ranges == 1 ? 20 : (grammar_ != nullptr ? 200 : 10) * ranges);
     if (grammar_ != nullptr) {
       nfa_.add_utf8(from, set, to);
     } else {

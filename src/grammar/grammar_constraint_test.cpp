@@ -178,6 +178,13 @@ TEST(ConstraintCache, KeepsTheLastUsedAndNoErrors) {
   EXPECT_EQ(tiny.figures().entries, 1);
 }
 
+TEST(GrammarConstraint, GivesUpOnTextsWithTooManyReadings) {
+  const GrammarConstraint constraint =
+      constraint_of(gbnf_grammar("root ::= root root | \"a\" | \"\"", nullptr, "t"));
+  EXPECT_TRUE(constraint.matches(std::string(30, 'a')));
+  EXPECT_THROW((void)constraint.matches(std::string(100'000, 'a')), Error);
+}
+
 TEST(GrammarConstraint, SaysWhatItExpects) {
   const GrammarConstraint constraint = constraint_of(gbnf_grammar("root ::= \"ab\"", nullptr, "t"));
   std::unique_ptr<ConstraintState> state = constraint.start();

@@ -100,8 +100,14 @@ int32_t JsonRules::string() {
 int32_t JsonRules::integer() {
   if (integer_ >= 0) return integer_;
   integer_ = grammar_.add_rule("json-integer");
-  const int32_t start = grammar_.state();
-  return define(integer_, start, add_whole(grammar_, start, 16));
+  // No "-0": it is one, but nobody writes it.
+  const int32_t start = grammar_.state(), end = grammar_.state(), rest = grammar_.state();
+  Nfa& nfa = grammar_.nfa();
+  nfa.add_range(start, '0', '0', end);
+  nfa.add_range(start, '1', '9', rest);
+  nfa.add_range(grammar_.literal(start, "-"), '1', '9', rest);
+  nfa.add_epsilon(add_digits(grammar_, rest, 0, 15), end);
+  return define(integer_, start, end);
 }
 
 int32_t JsonRules::number() {
@@ -228,7 +234,8 @@ int32_t JsonRules::string_of(int32_t from, const Dfa& set) {
     for (const Dfa::Range& range : set.states[i].ranges)
       by_target[range.target].push_back({range.low, range.high});
     for (auto& [target, ranges] : by_target)
-      add_characters(states[i], CodePointSet(std::move(ranges)), states[static_cast<size_t>(target)]);
+      add_characters(states[i], CodePointSet(std::move(ranges)),
+                     states[static_cast<size_t>(target)]);
     if (set.states[i].accepting) grammar_.nfa().add_epsilon(states[i], end);
   }
   return grammar_.literal(end, "\"");

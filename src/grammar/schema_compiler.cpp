@@ -107,9 +107,10 @@ bool SchemaCompiler::split(const SchemaParts& parts, int32_t start, int32_t end)
   return false;
 }
 
-bool SchemaCompiler::holds(const SchemaParts& parts, const json::value& value) {
+bool SchemaCompiler::holds(const SchemaParts& parts, const json::value& value,
+                           const json::value* listed) {
   return std::all_of(parts.begin(), parts.end(), [&](const SchemaPart& part) {
-    return is_valid(document_, *part.schema, value);
+    return is_valid(document_, *part.schema, value, listed);
   });
 }
 
@@ -118,13 +119,14 @@ bool SchemaCompiler::add_constants(const SchemaParts& parts, int32_t start, int3
     const json::value* constant = keyword(*part.schema, "const");
     const json::array* list = array_keyword(*part.schema, "enum");
     if (constant != nullptr) {
-      if (holds(parts, *constant))
+      if (holds(parts, *constant, list == nullptr ? part.schema : nullptr))
         grammar_.nfa().add_epsilon(rules_.constant(start, *constant), end);
       return true;
     }
     if (list == nullptr) continue;
     for (const json::value& item : *list) {
-      if (holds(parts, item)) grammar_.nfa().add_epsilon(rules_.constant(start, item), end);
+      if (holds(parts, item, part.schema))
+        grammar_.nfa().add_epsilon(rules_.constant(start, item), end);
     }
     return true;
   }

@@ -62,7 +62,7 @@ class SchemaCompiler {
   bool split(const SchemaParts& parts, int32_t start, int32_t end);
   void add_plain(const SchemaParts& parts, int32_t start, int32_t end);
   bool add_constants(const SchemaParts& parts, int32_t start, int32_t end);
-  bool holds(const SchemaParts& parts, const json::value& value);
+  bool holds(const SchemaParts& parts, const json::value& value, const json::value* listed);
 
   uint32_t types_of(const SchemaParts& parts);
   uint32_t type_mask(const json::value& type, const json::value& schema);

@@ -52,7 +52,9 @@ class SchemaDocument {
 };
 
 // Whether `value` is valid under `schema`, all supported keywords obeyed, `oneOf` strictly.
-bool is_valid(SchemaDocument& document, const json::value& schema, const json::value& value);
+// `listed`: a schema whose own enum or const is known to hold.
+bool is_valid(SchemaDocument& document, const json::value& schema, const json::value& value,
+              const json::value* listed = nullptr);
 
 // Where JSON numbers are compared by value: 1 equals 1.0.
 bool same_json(const json::value& a, const json::value& b);

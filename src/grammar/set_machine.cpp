@@ -9,7 +9,9 @@
 namespace headgate {
 namespace {
 
-constexpr size_t kMostItems = 20'000;
+// What finding one set may cost: a few milliseconds at most, where ordinary grammars need
+// microseconds.
+constexpr int64_t kMostWork = 100'000;
 
 uint64_t hash_items(std::span<const Item> items, uint64_t seed) {
   uint64_t h = mix_bits(seed);
@@ -66,15 +68,14 @@ class SetMachine::Closure {
   }
 
   void add(Item item) {
+    if (++work_ > kMostWork) {
+      fail(ErrorCode::kResourceExhausted,
+           "constrained text: too many ways to read it at once; the grammar is too ambiguous");
+    }
     if (depth(item.node) + a_.height(item.state) > kDepth) return;
     const uint64_t key =
         uint64_t{static_cast<uint32_t>(item.state)} << 32 | static_cast<uint32_t>(item.node);
     if (!seen_.emplace(key, true).second) return;
-    if (all_.size() >= kMostItems) {
-      fail(ErrorCode::kResourceExhausted,
-           "constrained text: more than {} ways to read it at once; the grammar is too ambiguous",
-           kMostItems);
-    }
     all_.push_back(item);
   }
 
@@ -124,6 +125,7 @@ class SetMachine::Closure {
 
   void add_caller(int32_t callee, Item caller) {
     Local& here = local(callee);
+    work_ += static_cast<int64_t>(here.callers.size()) / 8;
     if (std::find(here.callers.begin(), here.callers.end(), caller) != here.callers.end()) return;
     here.callers.push_back(caller);
     here.depth = std::min(here.depth, depth(caller.node) + 1);
@@ -171,6 +173,7 @@ class SetMachine::Closure {
   const Automaton& a_;
   std::vector<Item> all_, scans_;
   size_t next_ = 0;
+  int64_t work_ = 0;
   std::unordered_map<uint64_t, bool> seen_;
   std::unordered_map<int32_t, int32_t> by_rule_;
   std::vector<Local> locals_;
