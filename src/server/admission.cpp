@@ -130,12 +130,12 @@ std::string Admission::check_key(const HttpRequest& request, Scope scope) {
   const std::optional<KeyInfo> key =
       keys_ != nullptr && !secret.empty() ? keys_->find(secret) : std::nullopt;
   if (!key) {
-    if (too_many_failures(request.peer))
-      throw ApiError(429, "too_many_wrong_keys", "too many wrong API keys from this address")
-          .retry_after(30);
     if (secret.empty())
       throw ApiError(401, "missing_api_key",
                      "this server needs an API key: Authorization: Bearer hg_...");
+    if (too_many_failures(request.peer))
+      throw ApiError(429, "too_many_wrong_keys", "too many wrong API keys from this address")
+          .retry_after(30);
     note_failure(request.peer);
     throw ApiError(401, "invalid_api_key",
                    "this API key is not known here, has expired or was revoked");

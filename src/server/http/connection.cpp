@@ -344,8 +344,7 @@ bool Connection::is_late(Clock::time_point now) const {
 void Connection::check(Clock::time_point now) {
   if (host_.draining && state_ == State::kIdle) return close();
   if (!is_late(now)) return keep_alive(now);
-  const bool owes_request =
-      state_ == State::kBody || (state_ == State::kHead && parser_->started());
+  const bool owes_request = state_ == State::kBody || (state_ == State::kHead && !input_.empty());
   if (owes_request) {
     refuse(host_.handler->refusal(408, "the request took too long to arrive"));
   } else {

@@ -70,7 +70,6 @@ struct RequestParser::Data {
   HttpRequest request;
   Failure failure;
   bool head_done = false;
-  bool started = false;
   int64_t body_limit = 0;
 
   Status fail_with(int status, std::string message) {
@@ -103,6 +102,9 @@ RequestParser::Status RequestParser::Data::read_head() {
   const int64_t lengths = request.header_count("content-length");
   if (transfers > 0 && lengths > 0)
     return fail_with(400, "Content-Length and Transfer-Encoding exclude each other");
+  // Beast takes "5, 5" for 5, as the standard allows; others may not.
+  if (request.header("content-length").find_first_not_of("0123456789") != std::string_view::npos)
+    return fail_with(400, "Content-Length is no number");
   if (lengths > 1) return fail_with(400, "Content-Length appears twice");
   if (transfers > 1 || (transfers == 1 && lower(request.header("transfer-encoding")) != "chunked"))
     return fail_with(501, "Transfer-Encoding: only \"chunked\" is known");
@@ -135,7 +137,6 @@ RequestParser::Status RequestParser::feed(std::string_view bytes, size_t* used) 
     const size_t taken =
         d.parser.put(boost::asio::const_buffer(bytes.data() + *used, bytes.size() - *used), error);
     *used += taken;
-    d.started = d.started || taken > 0;
     if (error == http::error::need_more) {
       // Beast leaves half lines to the caller: they come again with more behind them.
       return Status::kNeedMore;
@@ -155,7 +156,6 @@ HttpRequest& RequestParser::request() { return data_->request; }
 const RequestParser::Failure& RequestParser::failure() const { return data_->failure; }
 bool RequestParser::keep_alive() const { return data_->parser.get().keep_alive(); }
 bool RequestParser::is_http_1_0() const { return data_->parser.get().version() < 11; }
-bool RequestParser::started() const { return data_->started; }
 
 bool RequestParser::expects_continue() const {
   return lower(data_->request.header("expect")) == "100-continue";

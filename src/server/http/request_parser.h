@@ -37,7 +37,6 @@ class RequestParser {
   bool is_http_1_0() const;       // the answer must not be chunked
   bool expects_continue() const;  // the client waits for "100 Continue" before its body
   int64_t body_bytes() const;     // announced, or read so far
-  bool started() const;           // at least one byte was used
 
  private:
   struct Data;
