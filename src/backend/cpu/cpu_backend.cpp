@@ -64,7 +64,8 @@ CpuBackend::CpuBackend(const BackendOptions& options, Isa isa, const KernelTable
       has_chunks_(!options.exact_activations &&
                   kernels.delta_chunk.run != kernels_for(Isa::kScalar).delta_chunk.run),
       has_tiles_(!options.exact_activations && multiplies_tiles(kernels, Isa::kScalar)),
-      has_matrix_unit_(isa >= Isa::kAmx && multiplies_tiles(kernels, Isa::kAvx512Bf16)) {
+      has_matrix_unit_(has_tiles_ && isa >= Isa::kAmx &&
+                       multiplies_tiles(kernels, Isa::kAvx512Bf16)) {
   // bf16 dot products round queries and weights; fp32 products do not.
   if (options.exact_activations)
     kernels_.attention[kKvBF16] =
