@@ -169,7 +169,8 @@ int run(const std::string& path, int64_t drafts, int64_t long_prompt) {
   fmt::print("{:>7} {:>11} {:>11} {:>10} {:>10} {:>9} {:>9}\n", "streams", "tok/s", "decode",
              "first p50", "first p99", "gap p50", "gap p99");
   for (const int64_t streams : {1, 4, 16, 64}) bench_streams(engine, streams, 64, 128);
-  if (long_prompt > 0) bench_long_prompt(engine, 4, long_prompt);
+  // The second time memory for its pages is there.
+  for (int i = 0; i < 2 && long_prompt > 0; ++i) bench_long_prompt(engine, 4, long_prompt);
   return 0;
 }
 

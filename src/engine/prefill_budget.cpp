@@ -7,10 +7,11 @@
 namespace headgate {
 namespace {
 
-constexpr double kLeast = 4;           // tokens: prompts always move on
-constexpr int64_t kMeasureEvery = 32;  // steps with prompt tokens between two without
-constexpr double kWeight = 0.2;        // of the latest measurement
-constexpr int64_t kRound = 4;          // tokens
+constexpr double kLeast = 4;              // tokens: prompts always move on
+constexpr int64_t kMeasureEvery = 32;     // steps with prompt tokens between two without
+constexpr double kWeight = 0.2;           // of the latest measurement
+constexpr double kWeightOfSlower = 0.25;  // of a decoding step beside one that was faster
+constexpr int64_t kRound = 4;             // tokens
 
 int64_t bucket(int64_t rows) {
   int64_t at = 0;
@@ -57,7 +58,10 @@ void PrefillBudget::record(int64_t decoding, int64_t prompt_tokens, double secon
     return blend(seconds_per_token_, seconds / static_cast<double>(prompt_tokens));
   if (prompt_tokens == 0) {
     const int64_t at = std::min(bucket(std::max<int64_t>(decoding, 1)), kBuckets - 1);
-    return blend(decode_seconds_[static_cast<size_t>(at)], seconds);
+    double& quiet = decode_seconds_[static_cast<size_t>(at)];
+    // Between steps with prompt tokens the caches are cold, which says little of quiet times.
+    if (quiet > 0 && seconds > quiet) seconds = quiet + kWeightOfSlower * (seconds - quiet);
+    return blend(quiet, seconds);
   }
   // The step's own length says how far the next may go; a piece much shorter than allowed (the end
   // of a prompt) says little.
