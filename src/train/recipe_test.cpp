@@ -113,10 +113,42 @@ TEST(Recipe, MistakesAreNamedWithTheirLine) {
 
 TEST(Recipe, TheRecipesOfTheRepositoryAreValid) {
   const Recipe recipe = read_recipe(HEADGATE_SOURCE_DIR "/models/headgate-s/recipe.toml");
-  EXPECT_EQ(recipe.phases.size(), 3u);
+  EXPECT_EQ(recipe.phases.size(), 4u);
+  EXPECT_EQ(recipe.mtp_steps_of(0), 0);
+  EXPECT_EQ(recipe.mtp_steps_of(recipe.total_steps() - 1), 3);
   EXPECT_EQ(train_model_config(recipe.train).vocabulary, 8192);
   const Recipe nano = read_recipe(HEADGATE_SOURCE_DIR "/models/headgate-s/nano.toml");
   EXPECT_EQ(train_model_config(nano.train).vocabulary, 4096);
+}
+
+constexpr const char* kTuning = R"(
+[model]
+init = "base"
+[lora]
+rank = 4
+targets = ["experts"]
+[[source]]
+name = "skills"
+kind = "skills"
+[[phase]]
+steps = 5
+)";
+
+TEST(Recipe, FineTuningNamesItsModelAndWhatIsAdapted) {
+  const Recipe recipe = parse_recipe(kTuning, "folder/recipe.toml");
+  EXPECT_EQ(recipe.init, "folder/base");
+  EXPECT_EQ(recipe.tokenizer, "folder/base");
+  EXPECT_TRUE(recipe.train.freeze_router);
+  EXPECT_EQ(recipe.train.lora.rank, 4);
+  EXPECT_TRUE(recipe.train.lora.experts);
+  EXPECT_FALSE(recipe.train.lora.attention);
+  EXPECT_EQ(recipe.mtp_steps_of(0), 0);
+  std::string text = kTuning;
+  text.replace(text.find("init = \"base\""), 13, "preset = \"nano\"\n");
+  EXPECT_THROW(parse_recipe(text, "recipe.toml"), Error);  // adapters of nothing
+  text = kTuning;
+  text.replace(text.find("experts"), 7, "routers");
+  EXPECT_THROW(parse_recipe(text, "recipe.toml"), Error);
 }
 
 class Log : public testing::Test {
