@@ -210,8 +210,11 @@ class Determinizer {
 
 Dfa determinize(const Nfa& nfa, int32_t start, int32_t accept, WorkBudget& budget,
                 int64_t most_states) {
+  // A tree of many words is large, but no larger than what it is made from.
+  const int64_t most =
+      most_states < 0 ? -most_states : std::max<int64_t>(most_states, nfa.states());
   Determinizer subsets(nfa, accept, budget);
-  if (subsets.run(start, most_states < 0 ? -most_states : most_states)) return subsets.take();
+  if (subsets.run(start, most)) return subsets.take();
   if (most_states < 0) {
     fail(ErrorCode::kInvalidArgument, "a pattern needs more than {} states", -most_states);
   }

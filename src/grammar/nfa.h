@@ -85,9 +85,10 @@ struct Dfa {
   bool overlapping = false;
 };
 
-// What can be read from `start` to `accept`. Where subsets would grow beyond `most_states`, the
-// result is the automaton without its epsilon edges instead, which is overlapping; with
-// `most_states` < 0 a growth beyond -most_states is an error (kInvalidArgument).
+// What can be read from `start` to `accept`. Where subsets would grow beyond `most_states` and
+// beyond the states of `nfa`, the result is the automaton without its epsilon edges instead, which
+// is overlapping; with `most_states` < 0 a growth beyond -most_states is an error
+// (kInvalidArgument).
 Dfa determinize(const Nfa& nfa, int32_t start, int32_t accept, WorkBudget& budget,
                 int64_t most_states = 4000);
 
