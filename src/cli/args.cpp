@@ -287,7 +287,7 @@ std::string printed_settings(CLI::App& app) {
   std::string out;
   for (CLI::Option* option : settable_options(app)) {
     Setting setting{option->get_lnames().front(), option->results()};
-    const bool is_flag = option->get_type_size() == 0;
+    const bool is_flag = option->get_expected_min() == 0;
     if (setting.values.empty() && is_flag) setting.values = {"false"};
     if (setting.values.empty() && !option->get_default_str().empty())
       setting.values = {option->get_default_str()};

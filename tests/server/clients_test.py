@@ -25,6 +25,8 @@ WEATHER = {"type": "function", "function": {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
 ASK_WEATHER = [{"role": "user", "content": "What is the weather in Paris?"}]
 
+GREEDY = {"temperature": 0}  # a field that newer versions of the anthropic package do not name
+
 PROGRAM = ""
 server = None
 
@@ -121,14 +123,15 @@ class OpenAi(unittest.TestCase):
 
     def test_completions_and_tokens(self):
         answer = self.client.completions.create(model="nano", prompt=["Once upon", "The river"], max_tokens=5,
-                                                echo=True, logprobs=1)
+                                                temperature=0, echo=True, logprobs=1)
         self.assertEqual(len(answer.choices), 2)
         columns = answer.choices[0].logprobs
         self.assertIsNone(columns.token_logprobs[0])
         self.assertEqual(len(columns.tokens), len(columns.token_logprobs))
         status, tokens = server.post("/tokenize", {"prompt": "Once upon"})
         self.assertEqual(status, 200)
-        by_ids = self.client.completions.create(model="nano", prompt=tokens["tokens"], max_tokens=5, echo=True, logprobs=1)
+        by_ids = self.client.completions.create(model="nano", prompt=tokens["tokens"], max_tokens=5,
+                                                temperature=0, echo=True, logprobs=1)
         self.assertEqual(by_ids.choices[0].text, answer.choices[0].text)
         text = "".join(chunk.choices[0].text for chunk in self.client.completions.create(
             model="nano", prompt="Once upon", max_tokens=5, temperature=0, stream=True))
@@ -188,9 +191,9 @@ class Anthropic(unittest.TestCase):
         self.client = anthropic.Anthropic(base_url=server.url, api_key="unused", max_retries=0)
 
     def test_messages_and_stream_agree(self):
-        whole = self.client.messages.create(model="nano", max_tokens=100, messages=HELLO, temperature=0)
+        whole = self.client.messages.create(model="nano", max_tokens=100, messages=HELLO, extra_body=GREEDY)
         self.assertEqual(whole.stop_reason, "end_turn")
-        with self.client.messages.stream(model="nano", max_tokens=100, messages=HELLO, temperature=0) as stream:
+        with self.client.messages.stream(model="nano", max_tokens=100, messages=HELLO, extra_body=GREEDY) as stream:
             text = "".join(stream.text_stream)
             final = stream.get_final_message()
         self.assertEqual(text, whole.content[0].text)
@@ -201,22 +204,22 @@ class Anthropic(unittest.TestCase):
     def test_tools_and_thinking(self):
         tool = {"name": "get_weather", "description": "Current weather in a city",
                 "input_schema": WEATHER["function"]["parameters"]}
-        answer = self.client.messages.create(model="nano", max_tokens=200, tools=[tool], temperature=0,
+        answer = self.client.messages.create(model="nano", max_tokens=200, tools=[tool], extra_body=GREEDY,
                                              messages=ASK_WEATHER)
         self.assertEqual(answer.stop_reason, "tool_use")
         use = next(block for block in answer.content if block.type == "tool_use")
         self.assertIn("city", use.input)
-        with self.client.messages.stream(model="nano", max_tokens=200, tools=[tool], temperature=0,
+        with self.client.messages.stream(model="nano", max_tokens=200, tools=[tool], extra_body=GREEDY,
                                          messages=ASK_WEATHER) as stream:
             streamed = next(block for block in stream.get_final_message().content if block.type == "tool_use")
         self.assertEqual(streamed.input, use.input)
         turns = ASK_WEATHER + [{"role": "assistant", "content": [block.model_dump() for block in answer.content]},
                                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id,
                                                              "content": "Sunny, 21 degrees"}]}]
-        last = self.client.messages.create(model="nano", max_tokens=200, tools=[tool], messages=turns, temperature=0)
+        last = self.client.messages.create(model="nano", max_tokens=200, tools=[tool], messages=turns, extra_body=GREEDY)
         self.assertTrue(last.content)
         thought = self.client.messages.create(
-            model="nano", max_tokens=1500, temperature=0, thinking={"type": "enabled", "budget_tokens": 1024},
+            model="nano", max_tokens=1500, extra_body=GREEDY, thinking={"type": "enabled", "budget_tokens": 1024},
             messages=[{"role": "user", "content": "What is 12 + 30?"}])
         self.assertEqual(thought.content[0].type, "thinking")
 
