@@ -121,6 +121,27 @@ class OpenAi(unittest.TestCase):
                                                    tool_choice="none")
         self.assertFalse(none.choices[0].message.tool_calls)
 
+    def test_answers_keep_the_form_that_was_asked_for(self):
+        class Person(pydantic.BaseModel):
+            name: str
+            age: int
+
+        answer = self.client.chat.completions.parse(model="nano", messages=HELLO, response_format=Person, max_tokens=300)
+        self.assertIsInstance(answer.choices[0].message.parsed, Person)
+        chosen = self.client.chat.completions.create(model="nano", messages=HELLO,
+                                                     extra_body={"structured_outputs": {"choice": ["yes", "no"]}})
+        self.assertIn(chosen.choices[0].message.content, ("yes", "no"))
+        for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
+            forced = self.client.chat.completions.create(model="nano", messages=HELLO, tools=[WEATHER],
+                                                         tool_choice=choice, max_tokens=300)
+            call = forced.choices[0].message.tool_calls[0]
+            self.assertEqual(call.function.name, "get_weather")
+            self.assertIsInstance(json.loads(call.function.arguments)["city"], str)
+        for hostile in ({"regex": "(" * 60000 + ")" * 60000}, {"json": {"$ref": "#"}}, {"grammar": "root ::= root"}):
+            with self.assertRaises(openai.BadRequestError):
+                self.client.chat.completions.create(model="nano", messages=HELLO, max_tokens=4,
+                                                    extra_body={"structured_outputs": hostile})
+
     def test_completions_and_tokens(self):
         answer = self.client.completions.create(model="nano", prompt=["Once upon", "The river"], max_tokens=5,
                                                 temperature=0, echo=True, logprobs=1)
