@@ -107,7 +107,8 @@ class Builder {
   void define_call(int32_t rule, const std::vector<Tool>& tools, ToolStyle style) {
     const int32_t start = grammar_.state(), end = grammar_.state();
     for (const Tool& tool : tools) {
-      const int32_t behind = style == ToolStyle::kHermesJson ? hermes(start, tool) : coder(start, tool);
+      const int32_t behind =
+          style == ToolStyle::kHermesJson ? hermes(start, tool) : coder(start, tool);
       grammar_.nfa().add_epsilon(tag(grammar_.literal(behind, "\n"), kCallEndTag), end);
     }
     grammar_.define(rule, start, end);
