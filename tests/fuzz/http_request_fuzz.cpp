@@ -1,4 +1,6 @@
-// Fuzzes the reader of HTTP requests: however a request is cut, it is read the same, and paths stay inside.
+// Fuzzes the reader of HTTP requests: however a request is cut, it is read the same, and paths stay
+// inside.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -55,6 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (whole.request.path != pieces.request.path) std::abort();
   const std::string& path = whole.request.path;
   if (path.empty() || path[0] != '/') std::abort();
-  if ((path + "/").find("/../") != std::string::npos || path.find('\0') != std::string::npos) std::abort();
+  if ((path + "/").find("/../") != std::string::npos || path.find('\0') != std::string::npos)
+    std::abort();
   return 0;
 }

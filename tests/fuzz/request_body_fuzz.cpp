@@ -1,4 +1,5 @@
-// Fuzzes the reading of request bodies: OpenAI's, Anthropic's and the Responses API's, up to the template.
+// Fuzzes the reading of request bodies: OpenAI's, Anthropic's and the Responses API's, up to the
+// template.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
