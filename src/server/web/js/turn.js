@@ -33,7 +33,7 @@ function takeUsage(stats, usage) {
 
 // The server's own clock knows nothing of the network between.
 function takeTimings(stats, {predicted_n: tokens, predicted_ms: time}) {
-  if (tokens > 1 && time > 20) stats.serverSpeed = tokens / (time / 1000);
+  if (tokens > 1 && time > 2) stats.serverSpeed = tokens / (time / 1000);
 }
 
 function takeCalls(node, pieces) {
