@@ -89,8 +89,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool chunked_ = false;
   bool streaming_ = false;
   bool event_stream_ = false;
-  bool finished_ = false;  // the whole answer is in output_ and waiting_
-  bool end_after_write_ = false;
+  bool finished_ = false;       // the whole answer is in output_ and waiting_
   int64_t charged_bytes_ = 0;   // of host_.bodies_bytes
   Clock::time_point since_;     // when the state began
   Clock::time_point progress_;  // last time that something was sent
