@@ -15,7 +15,7 @@ WEB_PACKAGES="libjs-marked node-dompurify libjs-katex fonts-katex"
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev prometheus-cpp-dev $WEB_PACKAGES"
 TEST_PACKAGES="libgtest-dev libbenchmark-dev binutils git python3 python3-venv"
 CLANG_PACKAGES="clang libclang-rt-dev llvm"
-CI_PACKAGES="ccache clang-format $CLANG_PACKAGES"
+CI_PACKAGES="ccache clang-format chromium libopenmpi-dev openmpi-bin $CLANG_PACKAGES"
 
 # Says which of the packages named are not installed.
 missing_packages() {
@@ -100,9 +100,10 @@ build() {
   fi
 }
 
-# Python packages that tests compare with, in build/venv. Tests that need them skip where this does not work.
+# Python packages that tests compare with, in build/venv; PYTHON_EXTRAS names more. Tests that need them skip where this does not
+# work.
 python_packages() {
-  local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2 jsonschema llguidance openai anthropic"
+  local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2 jsonschema llguidance openai anthropic${PYTHON_EXTRAS:+ $PYTHON_EXTRAS}"
   if "$venv/bin/python" -c "import ${wanted// /, }" 2>/dev/null; then return 0; fi
   say "installing Python packages into $venv: $wanted"
   mkdir -p build
