@@ -18,7 +18,7 @@
 namespace headgate {
 
 struct ModelOptions {
-  std::string path;  // empty: the embedded model
+  std::string path;     // empty: the embedded model
   std::string adapter;  // folder of a LoRA adapter; empty: none
   int threads = 0;
   bool pin = false;

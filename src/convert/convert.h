@@ -16,9 +16,9 @@ namespace headgate {
 using ConvertProgress = std::function<bool(int64_t done, int64_t total)>;
 
 struct ConvertOptions {
-  std::string input;   // folder or GGUF
+  std::string input;    // folder or GGUF
   std::string adapter;  // folder of a LoRA adapter that is merged in; empty: none
-  std::string output;  // a name ending in ".gguf", else a folder, made when missing
+  std::string output;   // a name ending in ".gguf", else a folder, made when missing
   // Type of the matrices: f32, f16, bf16 or (GGUF only) any block type. Unset keeps the source's;
   // F8 becomes bf16, and so do block types on the way to a folder. Norms, router, convolution and
   // gates stay exact.

@@ -3,6 +3,7 @@
 
 Usage: clients_test.py PROGRAM [unittest arguments]. Exits with 77 where the clients are not installed.
 """
+import copy
 import json
 import os
 import sys
@@ -122,9 +123,12 @@ class OpenAi(unittest.TestCase):
         self.assertFalse(none.choices[0].message.tool_calls)
 
     def test_answers_keep_the_form_that_was_asked_for(self):
+        # Bounded, since a small model may go on with a name for ever.
         class Person(pydantic.BaseModel):
-            name: str
-            age: int
+            name: str = pydantic.Field(max_length=40)
+            age: int = pydantic.Field(ge=0, le=150)
+        weather = copy.deepcopy(WEATHER)
+        weather["function"]["parameters"]["properties"]["city"]["maxLength"] = 40
 
         answer = self.client.chat.completions.parse(model="nano", messages=HELLO, response_format=Person, max_tokens=300)
         self.assertIsInstance(answer.choices[0].message.parsed, Person)
@@ -132,7 +136,7 @@ class OpenAi(unittest.TestCase):
                                                      extra_body={"structured_outputs": {"choice": ["yes", "no"]}})
         self.assertIn(chosen.choices[0].message.content, ("yes", "no"))
         for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
-            forced = self.client.chat.completions.create(model="nano", messages=HELLO, tools=[WEATHER],
+            forced = self.client.chat.completions.create(model="nano", messages=HELLO, tools=[weather],
                                                          tool_choice=choice, max_tokens=300)
             call = forced.choices[0].message.tool_calls[0]
             self.assertEqual(call.function.name, "get_weather")
