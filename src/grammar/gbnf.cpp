@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "grammar/expression.h"
+#include "grammar/text_cursor.h"
 
 namespace headgate {
 namespace {
@@ -15,10 +16,10 @@ namespace {
 constexpr int32_t kMostCount = 100'000;
 constexpr size_t kMostRules = 20'000;
 
-class Parser {
+class Parser : private TextCursor {
  public:
   Parser(std::string_view text, const TokenTrie* tokens, std::string_view source)
-      : text_(text), tokens_(tokens), source_(source), budget_(source) {}
+      : TextCursor(text), tokens_(tokens), source_(source), budget_(source) {}
 
   Grammar run() {
     if (!is_valid_utf8(text_)) refuse("text that is not valid UTF-8");
@@ -34,23 +35,10 @@ class Parser {
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view what) const {
+  [[noreturn]] void refuse(std::string_view what) const override {
     const auto line =
         1 + std::count(text_.begin(), text_.begin() + static_cast<ptrdiff_t>(at_), '\n');
     fail(ErrorCode::kInvalidArgument, "{}: line {}: {}", source_, line, what);
-  }
-  bool at_end() const { return at_ >= text_.size(); }
-  char peek() const { return at_end() ? '\0' : text_[at_]; }
-  bool take(std::string_view expected) {
-    if (text_.substr(at_, expected.size()) != expected) return false;
-    at_ += expected.size();
-    return true;
-  }
-  char32_t next() {
-    if (at_end()) refuse("an unexpected end");
-    const DecodedCodePoint decoded = decode_utf8(text_, at_);
-    at_ += static_cast<size_t>(decoded.bytes);
-    return decoded.code_point;
   }
 
   // White space and comments; line ends only where the rule may go on behind them.
@@ -278,11 +266,9 @@ class Parser {
     return Expression::token(id);
   }
 
-  std::string_view text_;
   const TokenTrie* tokens_;
   std::string_view source_;
   WorkBudget budget_;
-  size_t at_ = 0;
   int depth_ = 0;
   std::map<std::string, int32_t> rules_;
   Grammar grammar_;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "grammar/text_cursor.h"
 #include "text/unicode.h"
 
 namespace headgate {
@@ -66,10 +67,10 @@ const CodePointSet* property(std::string_view name) {
   return name == "ASCII" ? &ascii : nullptr;
 }
 
-class Parser {
+class Parser : private TextCursor {
  public:
   Parser(std::string_view pattern, bool anchored, std::string_view source)
-      : text_(pattern), anchored_(anchored), source_(source) {}
+      : TextCursor(pattern), anchored_(anchored), source_(source) {}
 
   Expression whole() {
     if (!is_valid_utf8(text_)) refuse("it is not valid UTF-8");
@@ -79,21 +80,8 @@ class Parser {
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view what) const {
+  [[noreturn]] void refuse(std::string_view what) const override {
     fail(ErrorCode::kInvalidArgument, "{}: regular expression: {} at byte {}", source_, what, at_);
-  }
-  bool at_end() const { return at_ >= text_.size(); }
-  char peek() const { return at_end() ? '\0' : text_[at_]; }
-  bool take(std::string_view expected) {
-    if (text_.substr(at_, expected.size()) != expected) return false;
-    at_ += expected.size();
-    return true;
-  }
-  char32_t next() {
-    if (at_end()) refuse("an unexpected end");
-    const DecodedCodePoint decoded = decode_utf8(text_, at_);
-    at_ += static_cast<size_t>(decoded.bytes);
-    return decoded.code_point;
   }
 
   Expression choice(bool outermost) {
@@ -356,10 +344,8 @@ class Parser {
     }
   }
 
-  std::string_view text_;
   bool anchored_;
   std::string_view source_;
-  size_t at_ = 0;
   int depth_ = 0;
 };
 
