@@ -11,28 +11,19 @@
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
 #include "tensor/codec.h"
+#include "train/tiny_run.h"
 #include "train/trainer.h"
 
 namespace headgate {
 namespace {
 
 TrainConfig lora_run(bool experts) {
-  TrainConfig config;
-  config.model_json = R"({"model_type": "qwen3_next", "vocab_size": 48, "hidden_size": 32,
-    "intermediate_size": 48, "num_hidden_layers": 4, "full_attention_interval": 4,
-    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
-    "partial_rotary_factor": 0.25, "rope_theta": 10000, "linear_num_key_heads": 1,
-    "linear_num_value_heads": 2, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
-    "linear_conv_kernel_dim": 4, "num_experts": 4, "num_experts_per_tok": 2,
-    "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16, "norm_topk_prob": true,
-    "max_position_embeddings": 512, "rms_norm_eps": 1e-6})";
-  config.precision = TrainPrecision::kF32;
+  TrainConfig config = tiny_run(4);
   config.schedule.peak_rate = 1e-2;
   config.loss.mtp_steps = 1;
   config.freeze_router = true;
   config.lora.rank = 4;
   config.lora.experts = experts;
-  config.seed = 3;
   return config;
 }
 

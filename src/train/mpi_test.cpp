@@ -7,29 +7,13 @@
 
 #include "base/random.h"
 #include "comm/mpi_world.h"
+#include "train/tiny_run.h"
 #include "train/trainer.h"
 
 namespace headgate {
 namespace {
 
 constexpr int64_t kLength = 40;
-
-TrainConfig parallel_run() {
-  TrainConfig config;
-  config.model_json = R"({"model_type": "qwen3_next", "vocab_size": 48, "hidden_size": 32,
-    "intermediate_size": 48, "num_hidden_layers": 4, "full_attention_interval": 4,
-    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
-    "partial_rotary_factor": 0.25, "rope_theta": 10000, "linear_num_key_heads": 1,
-    "linear_num_value_heads": 2, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
-    "linear_conv_kernel_dim": 4, "num_experts": 8, "num_experts_per_tok": 2,
-    "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16, "norm_topk_prob": true,
-    "max_position_embeddings": 512, "rms_norm_eps": 1e-6})";
-  config.precision = TrainPrecision::kF32;
-  config.schedule.peak_rate = 3e-3;
-  config.loss.mtp_steps = 2;
-  config.seed = 3;
-  return config;
-}
 
 // Rows [first, first + rows) of a step; documents of odd lengths, so that the shares differ.
 TrainBatch rows_of(uint64_t step, int64_t first, int64_t rows) {
@@ -80,9 +64,9 @@ TEST(Ranks, SumsAndShardsAreThoseOfAllRanks) {
 
 TEST(Ranks, TogetherTrainAsOneRankDoes) {
   const int64_t mine = 4 / world().ranks();
-  Trainer parallel(parallel_run(), 1);
+  Trainer parallel(tiny_run(), 1);
   Alone alone;
-  Trainer single(parallel_run(), 1, alone);
+  Trainer single(tiny_run(), 1, alone);
   for (uint64_t step = 0; step < 6; ++step) {
     // Two micro-batches: of this rank's rows, and of all.
     const TrainBatch some[] = {rows_of(step, world().rank() * mine, mine),
@@ -103,7 +87,7 @@ TEST(Ranks, CheckpointsGoOnWithAnyNumberOfRanks) {
   const auto step = [&](Trainer& trainer, uint64_t number) {
     return trainer.step(rows_of(number, world().rank() * mine, mine)).loss;
   };
-  Trainer whole(parallel_run(), 1), rest(parallel_run(), 1);
+  Trainer whole(tiny_run(), 1), rest(tiny_run(), 1);
   for (uint64_t i = 0; i < 2; ++i) step(whole, i);
   whole.save_checkpoint(folder, "");
   rest.load_checkpoint(folder);
@@ -111,7 +95,7 @@ TEST(Ranks, CheckpointsGoOnWithAnyNumberOfRanks) {
   EXPECT_EQ(step(rest, 2), want);
   EXPECT_EQ(step(rest, 3), step(whole, 3));
   Alone alone;
-  Trainer single(parallel_run(), 1, alone);
+  Trainer single(tiny_run(), 1, alone);
   single.load_checkpoint(folder);
   EXPECT_NEAR(single.step(rows_of(2, 0, 4)).loss, want, 1e-6 * want);
 }

@@ -14,26 +14,10 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "formats/safetensors.h"
+#include "train/tiny_run.h"
 
 namespace headgate {
 namespace {
-
-TrainConfig small_run() {
-  TrainConfig config;
-  config.model_json = R"({"model_type": "qwen3_next", "vocab_size": 48, "hidden_size": 32,
-    "intermediate_size": 48, "num_hidden_layers": 4, "full_attention_interval": 4,
-    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
-    "partial_rotary_factor": 0.25, "rope_theta": 10000, "linear_num_key_heads": 1,
-    "linear_num_value_heads": 2, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
-    "linear_conv_kernel_dim": 4, "num_experts": 8, "num_experts_per_tok": 2,
-    "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16, "norm_topk_prob": true,
-    "max_position_embeddings": 512, "rms_norm_eps": 1e-6})";
-  config.precision = TrainPrecision::kF32;
-  config.schedule.peak_rate = 3e-3;
-  config.loss.mtp_steps = 2;
-  config.seed = 3;
-  return config;
-}
 
 // Rows of documents of the given lengths, over and over.
 TrainBatch random_batch(int64_t rows, int64_t length, int64_t document, uint64_t seed) {
@@ -72,7 +56,7 @@ class Folder {
 
 TEST(Trainer, ThreadsChangeNoBit) {
   for (const TrainPrecision precision : {TrainPrecision::kF32, TrainPrecision::kAuto}) {
-    TrainConfig config = small_run();
+    TrainConfig config = tiny_run();
     config.precision = precision;
     Trainer one(config, 1), four(config, 4);
     for (uint64_t step = 0; step < 2; ++step) {
@@ -88,7 +72,7 @@ TEST(Trainer, ThreadsChangeNoBit) {
 TEST(Trainer, ResumingChangesNoBit) {
   const Folder folder("resume");
   for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kMuon}) {
-    TrainConfig config = small_run();
+    TrainConfig config = tiny_run();
     config.optimizer.kind = kind;
     Trainer unbroken(config, 2);
     for (uint64_t step = 0; step < 2; ++step) unbroken.step(random_batch(1, 40, 40, step));
@@ -107,7 +91,7 @@ TEST(Trainer, ResumingChangesNoBit) {
 
 TEST(Trainer, KeepsTheNewestCheckpointsAndIgnoresHalfOnes) {
   const Folder folder("keep");
-  Trainer trainer(small_run(), 1);
+  Trainer trainer(tiny_run(), 1);
   const TrainBatch batch = random_batch(1, 16, 16, 1);
   for (int step = 0; step < 4; ++step) {
     trainer.step(batch);
@@ -118,7 +102,7 @@ TEST(Trainer, KeepsTheNewestCheckpointsAndIgnoresHalfOnes) {
   // A writer that was killed leaves a folder with a temporary file.
   std::filesystem::create_directories(folder.path() + "/step-00000009");
   write_text_file(folder.path() + "/step-00000009/model.safetensors.tmp-1", "half");
-  Trainer resumed(small_run(), 1);
+  Trainer resumed(tiny_run(), 1);
   resumed.load_checkpoint(folder.path());
   EXPECT_EQ(resumed.steps_done(), 4);
   resumed.step(batch);
@@ -128,7 +112,7 @@ TEST(Trainer, KeepsTheNewestCheckpointsAndIgnoresHalfOnes) {
 
 // Trains to `last`, saving after every step, from whatever the folder holds.
 void train_and_save(const std::string& folder, int64_t last) {
-  Trainer trainer(small_run(), 1);
+  Trainer trainer(tiny_run(), 1);
   try {
     trainer.load_checkpoint(folder);
   } catch (const Error& error) {
@@ -161,7 +145,7 @@ TEST(Trainer, KilledAtAnyMomentARunGoesOnWithTheSameBits) {
     EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
   }
   train_and_save(folder.path(), kLast);
-  Trainer resumed(small_run(), 1), unbroken(small_run(), 1);
+  Trainer resumed(tiny_run(), 1), unbroken(tiny_run(), 1);
   resumed.load_checkpoint(folder.path());
   for (uint64_t step = 0; step < kLast; ++step) unbroken.step(random_batch(1, 24, 24, step));
   EXPECT_EQ(resumed.steps_done(), kLast);
@@ -170,7 +154,7 @@ TEST(Trainer, KilledAtAnyMomentARunGoesOnWithTheSameBits) {
 
 TEST(Trainer, RefusesACheckpointOfAnotherNetwork) {
   const Folder folder("other");
-  TrainConfig config = small_run();
+  TrainConfig config = tiny_run();
   Trainer(config, 1).save_checkpoint(folder.path(), "");
   config.loss.mtp_steps = 0;
   EXPECT_THROW(Trainer(config, 1).load_checkpoint(folder.path()), Error);
@@ -178,7 +162,7 @@ TEST(Trainer, RefusesACheckpointOfAnotherNetwork) {
 }
 
 TEST(Trainer, PackedDocumentsLoseWhatTheyLoseAlone) {
-  Trainer trainer(small_run(), 2);
+  Trainer trainer(tiny_run(), 2);
   const std::vector<int64_t> lengths = {3, 61, 1, 70, 29};
   TrainBatch packed = random_batch(1, 164, 164, 5);
   std::vector<float> together(164, 0.0f), alone(164, 0.0f);
@@ -206,7 +190,7 @@ TEST(Trainer, PackedDocumentsLoseWhatTheyLoseAlone) {
 }
 
 TEST(Trainer, AccumulationEqualsOneBatch) {
-  TrainConfig config = small_run();
+  TrainConfig config = tiny_run();
   config.loss.balance_weight = 0;  // the counts of later micro-batches are not known yet
   Trainer whole(config, 1), parts(config, 1);
   const TrainBatch both = random_batch(2, 40, 25, 8);
@@ -229,7 +213,7 @@ TEST(Trainer, AccumulationEqualsOneBatch) {
 
 TEST(Trainer, LearnsAFewRowsByHeart) {
   for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kMuon}) {
-    TrainConfig config = small_run();
+    TrainConfig config = tiny_run();
     config.precision = TrainPrecision::kAuto;
     config.optimizer.kind = kind;
     config.schedule.peak_rate = 1e-2;
@@ -246,9 +230,9 @@ TEST(Trainer, LearnsAFewRowsByHeart) {
 
 TEST(Trainer, ExportedWeightsComeBack) {
   const Folder folder("export");
-  Trainer trainer(small_run(), 1);
+  Trainer trainer(tiny_run(), 1);
   trainer.export_weights(folder.path(), DType::kF32);
-  TrainConfig other = small_run();
+  TrainConfig other = tiny_run();
   other.seed = 8;
   Trainer copy(other, 1);
   EXPECT_NE(all_weights(trainer), all_weights(copy));
@@ -258,7 +242,7 @@ TEST(Trainer, ExportedWeightsComeBack) {
 }
 
 TEST(Trainer, SaysWhatIsWrongWithABatch) {
-  Trainer trainer(small_run(), 1);
+  Trainer trainer(tiny_run(), 1);
   TrainBatch batch = random_batch(1, 8, 8, 1);
   batch.tokens[3] = 48;
   EXPECT_THROW(trainer.step(batch), Error);
@@ -271,7 +255,7 @@ TEST(Trainer, SaysWhatIsWrongWithABatch) {
 }
 
 TEST(Trainer, AFrozenRouterStays) {
-  TrainConfig config = small_run();
+  TrainConfig config = tiny_run();
   config.freeze_router = true;
   Trainer trainer(config, 1);
   const auto routers = [&] {
