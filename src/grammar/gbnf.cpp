@@ -35,10 +35,14 @@ class Parser : private TextCursor {
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view what) const override {
+  [[noreturn]] void refuse(std::string_view what) const {
     const auto line =
         1 + std::count(text_.begin(), text_.begin() + static_cast<ptrdiff_t>(at_), '\n');
     fail(ErrorCode::kInvalidArgument, "{}: line {}: {}", source_, line, what);
+  }
+  char32_t next() {
+    if (at_end()) refuse("an unexpected end");
+    return next_code_point();
   }
 
   // White space and comments; line ends only where the rule may go on behind them.

@@ -80,8 +80,12 @@ class Parser : private TextCursor {
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view what) const override {
+  [[noreturn]] void refuse(std::string_view what) const {
     fail(ErrorCode::kInvalidArgument, "{}: regular expression: {} at byte {}", source_, what, at_);
+  }
+  char32_t next() {
+    if (at_end()) refuse("an unexpected end");
+    return next_code_point();
   }
 
   Expression choice(bool outermost) {

@@ -12,10 +12,6 @@ namespace headgate {
 class TextCursor {
  protected:
   explicit TextCursor(std::string_view text) : text_(text) {}
-  virtual ~TextCursor() = default;
-
-  // Throws the Error that says what is wrong, and where.
-  [[noreturn]] virtual void refuse(std::string_view what) const = 0;
 
   bool at_end() const { return at_ >= text_.size(); }
   char peek() const { return at_end() ? '\0' : text_[at_]; }
@@ -24,8 +20,8 @@ class TextCursor {
     at_ += expected.size();
     return true;
   }
-  char32_t next() {
-    if (at_end()) refuse("an unexpected end");
+  // The text is valid UTF-8 and does not end here.
+  char32_t next_code_point() {
     const DecodedCodePoint decoded = decode_utf8(text_, at_);
     at_ += static_cast<size_t>(decoded.bytes);
     return decoded.code_point;
