@@ -14,6 +14,8 @@ namespace http = boost::beast::http;
 
 namespace {
 
+constexpr size_t kLeastChunkEnd = 5;
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out)
@@ -132,10 +134,13 @@ RequestParser::Status RequestParser::feed(std::string_view bytes, size_t* used) 
   *used = 0;
   if (!d.failure.message.empty()) return Status::kFailed;
   while (!d.parser.is_done()) {
-    if (*used == bytes.size()) return Status::kNeedMore;
+    const size_t left = bytes.size() - *used;
+    // Beast asserts that a last chunk that comes in pieces has five bytes by now; "0\r\n\r\n" is
+    // the least that still has to come in any case.
+    const bool chunks = d.head_done && d.parser.chunked();
+    if (left < (chunks ? kLeastChunkEnd : 1)) return Status::kNeedMore;
     boost::system::error_code error;
-    const size_t taken =
-        d.parser.put(boost::asio::const_buffer(bytes.data() + *used, bytes.size() - *used), error);
+    const size_t taken = d.parser.put(boost::asio::const_buffer(bytes.data() + *used, left), error);
     *used += taken;
     if (error == http::error::need_more) {
       // Beast leaves half lines to the caller: they come again with more behind them.

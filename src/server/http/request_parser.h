@@ -15,7 +15,7 @@ namespace headgate {
 class RequestParser {
  public:
   enum class Status {
-    kNeedMore,  // all bytes were used, the request is not complete
+    kNeedMore,  // not complete; bytes that were not used come again, with more behind them
     kHead,      // request() has everything but its body; feed() goes on with the body
     kDone,      // request() is complete; bytes that were not used belong to the next one
     kFailed     // failure() says why, the connection cannot go on

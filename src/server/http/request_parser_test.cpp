@@ -62,6 +62,17 @@ TEST(RequestParser, PutsChunksTogether) {
   EXPECT_EQ(parsed.request.body, "abcde");
 }
 
+TEST(RequestParser, TakesALastChunkByteByByte) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string body : {"0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n", "0\r\nX: 1\r\n\r\n"}) {
+    for (const size_t piece : {size_t{1}, size_t{3}, size_t{4}}) {
+      const Parsed parsed = parse(head + body + "GET", piece);
+      EXPECT_EQ(parsed.status, RequestParser::Status::kDone) << body << piece;
+      EXPECT_EQ(parsed.used, head.size() + body.size());
+    }
+  }
+}
+
 TEST(RequestParser, RefusesWhatTwoProgramsCouldReadDifferently) {
   const std::string bodies = "0\r\n\r\n";
   for (const std::string& headers : std::vector<std::string>{
