@@ -38,7 +38,7 @@ class Chat(BrowserTest):
                 self.assertIn(part, figures)
             self.assertIn("Thought for", answer.locator("summary").inner_text())
             answer.locator("summary").click()
-            self.assertIn("orifice form", answer.locator(".thinking-text").inner_text())
+            answer.locator(".thinking-text", has_text="orifice form").wait_for()
             self.assertIn("4.1k", page.locator("#meter").inner_text())
             body = mock_server.State.bodies[-1]
             self.assertEqual(body["stream_options"], {"include_usage": True})
@@ -543,4 +543,10 @@ class Served(BrowserTest):
 if __name__ == "__main__":
     if len(sys.argv) > 1 and os.path.isfile(sys.argv[1]):
         Served.binary = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    first = unittest.main(exit=False).result
+    failed = [test.id() for test, _ in first.failures + first.errors]
+    if not 0 < len(failed) <= 2:
+        sys.exit(1 if failed else 0)
+    # A browser on a busy machine may be late; what is wrong is wrong twice.
+    print("once more:", *failed, file=sys.stderr)
+    sys.exit(not unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromNames(failed)).wasSuccessful())
