@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
+#include "kernels/test_levels.h"
 #include "tensor/half.h"
 
 namespace headgate {
@@ -27,16 +28,6 @@ std::vector<std::byte> random_bytes(int64_t n, uint64_t seed) {
     out[static_cast<size_t>(i)] =
         static_cast<std::byte>(random_bits(seed, 1, static_cast<uint64_t>(i)) & 255);
   return out;
-}
-
-float error_of(const std::vector<float>& got, const std::vector<float>& want) {
-  float max = 0, largest = 1e-30f;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(got[i])) return INFINITY;
-    max = std::max(max, std::fabs(got[i] - want[i]));
-    largest = std::max(largest, std::fabs(want[i]));
-  }
-  return max / largest;
 }
 
 class Kernels : public testing::TestWithParam<Isa> {

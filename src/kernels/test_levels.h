@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,17 @@ inline void PrintTo(const TestLevel& level, std::ostream* out) { *out << level.n
 
 inline std::string level_test_name(const testing::TestParamInfo<TestLevel>& info) {
   return info.param.name;
+}
+
+// The largest difference, as a share of the largest wanted value; infinite where a result is.
+inline float error_of(const std::vector<float>& got, const std::vector<float>& want) {
+  float max = 0, largest = 1e-30f;
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (!std::isfinite(got[i])) return INFINITY;
+    max = std::max(max, std::fabs(got[i] - want[i]));
+    largest = std::max(largest, std::fabs(want[i]));
+  }
+  return max / largest;
 }
 
 }  // namespace headgate

@@ -92,16 +92,6 @@ std::vector<float> multiply(const TileProducts& kernels, const Weights& w,
   return y;
 }
 
-float error_of(const std::vector<float>& got, const std::vector<float>& want) {
-  float max = 0, largest = 1e-30f;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(got[i])) return INFINITY;
-    max = std::max(max, std::fabs(got[i] - want[i]));
-    largest = std::max(largest, std::fabs(want[i]));
-  }
-  return max / largest;
-}
-
 class TileProduct : public testing::TestWithParam<TestLevel> {
  protected:
   const TileProducts& fast = GetParam().table.tiles;
