@@ -10,14 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "engine/engine.h"
 #include "engine/session.h"
-#include "formats/checkpoint.h"
+#include "tests/golden/case_fixture.h"
 
 namespace headgate {
-
-constexpr int64_t kTextTokens = 384;
 
 // Keeps what it hears; done() waits for the end.
 class Listener : public RequestSink {
@@ -73,30 +70,10 @@ struct Gate {
   }
 };
 
-class EngineFixture : public testing::TestWithParam<const char*> {
+class EngineFixture : public CaseFixture {
  protected:
-  void SetUp() override {
-    checkpoint_ = std::make_unique<Checkpoint>(
-        open_checkpoint(std::string(HEADGATE_SOURCE_DIR "/tests/golden/cases/") + GetParam()));
-    backend_ = open_backend({.threads = 2});
-    model_ = Model::load(*checkpoint_, *backend_);
-  }
-
-  int64_t text_tokens() const { return std::min(kTextTokens, model_->config().vocabulary); }
-
   std::unique_ptr<Engine> make(const EngineOptions& options = {.context = 512}) const {
     return std::make_unique<Engine>(model_, text_tokens(), options);
-  }
-
-  std::vector<int32_t> random_tokens(int64_t count, uint64_t seed) const {
-    const auto vocabulary =
-        static_cast<uint64_t>(std::min<int64_t>(model_->config().vocabulary, 300));
-    std::vector<int32_t> tokens;
-    for (int64_t i = 0; i < count; ++i) {
-      tokens.push_back(
-          static_cast<int32_t>(random_bits(seed, 0, static_cast<uint64_t>(i)) % vocabulary));
-    }
-    return tokens;
   }
 
   // A request that is different in every way for every seed.
@@ -125,10 +102,6 @@ class EngineFixture : public testing::TestWithParam<const char*> {
     generation.stop_tokens = request.stop_tokens;
     return session.generate(generation).tokens;
   }
-
-  std::unique_ptr<Checkpoint> checkpoint_;
-  std::unique_ptr<Backend> backend_;
-  std::shared_ptr<const Model> model_;
 };
 
 inline void wait_until_empty(Engine& engine) {

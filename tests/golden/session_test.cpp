@@ -9,36 +9,15 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/random.h"
-#include "formats/checkpoint.h"
+#include "tests/golden/case_fixture.h"
 
 namespace headgate {
 namespace {
 
-constexpr int64_t kTextTokens = 384;
-
-class SessionTest : public testing::TestWithParam<const char*> {
+class SessionTest : public CaseFixture {
  protected:
-  void SetUp() override {
-    checkpoint_ = std::make_unique<Checkpoint>(
-        open_checkpoint(std::string(HEADGATE_SOURCE_DIR "/tests/golden/cases/") + GetParam()));
-    backend_ = open_backend({.threads = 2});
-    model_ = Model::load(*checkpoint_, *backend_);
-  }
-
   Session make(const SessionOptions& options = {.context = 512}) const {
-    return Session(model_, std::min(kTextTokens, model_->config().vocabulary), options);
-  }
-
-  std::vector<int32_t> random_tokens(int64_t count, uint64_t seed) const {
-    const auto vocabulary =
-        static_cast<uint64_t>(std::min<int64_t>(model_->config().vocabulary, 300));
-    std::vector<int32_t> tokens;
-    for (int64_t i = 0; i < count; ++i) {
-      tokens.push_back(
-          static_cast<int32_t>(random_bits(seed, 0, static_cast<uint64_t>(i)) % vocabulary));
-    }
-    return tokens;
+    return Session(model_, text_tokens(), options);
   }
 
   static GenerationRequest greedy(std::vector<int32_t> prompt, int64_t count) {
@@ -48,10 +27,6 @@ class SessionTest : public testing::TestWithParam<const char*> {
     request.max_tokens = count;
     return request;
   }
-
-  std::unique_ptr<Checkpoint> checkpoint_;
-  std::unique_ptr<Backend> backend_;
-  std::shared_ptr<const Model> model_;
 };
 
 TEST_P(SessionTest, AnsweringAgainReplaysAFewTokensAndGivesTheSameText) {
