@@ -57,6 +57,8 @@ class SetMachine::Closure {
     int32_t rule;
     int32_t depth;
     std::vector<Item> callers;
+    std::vector<Item>
+        begun;          // those callers that have read something in their turn before the call
     bool done = false;  // read without reading anything
     int32_t global = -1;
   };
@@ -102,6 +104,7 @@ class SetMachine::Closure {
     if (here.done) return;
     here.done = true;
     for (const Item& caller : std::vector<Item>(here.callers)) go_behind(caller);
+    for (const Item& caller : std::vector<Item>(here.begun)) add(caller);
   }
 
   // An empty turn of a repetition leads nowhere new (see Automaton: its minimum is 0).
@@ -112,11 +115,20 @@ class SetMachine::Closure {
   void call(int32_t rule, int32_t back, int32_t node) {
     if (depth(node) + 1 + a_.rule(rule).height > kDepth) return;
     const auto [found, is_new] = by_rule_.emplace(rule, -1 - static_cast<int32_t>(locals_.size()));
-    if (is_new) locals_.push_back({rule, depth(node) + 1, {}, false, -1});
+    if (is_new) locals_.push_back({rule, depth(node) + 1, {}, {}, false, -1});
     const int32_t callee = found->second;
     if (a_.only_accepts(back) && node > kOpen) {
-      // Nothing is left to do in the caller: go back to its callers at once.
-      for (const Item& edge : m_.edges(node)) add_caller(callee, edge);
+      // Nothing is left to do in the caller: go back to its callers at once. The caller was called
+      // in an earlier set, so its turn is not empty even if the callee reads nothing.
+      for (const Item& edge : m_.edges(node)) {
+        add_caller(callee, edge);
+        Local& here = local(callee);
+        if (here.done) {
+          add(edge);
+        } else {
+          here.begun.push_back(edge);
+        }
+      }
     } else {
       add_caller(callee, {back, node});
     }
