@@ -12,7 +12,7 @@ boost_packages() {
 
 # What the web page shows Markdown and formulas with; the build copies it into the binary.
 WEB_PACKAGES="libjs-marked node-dompurify libjs-katex fonts-katex"
-BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev prometheus-cpp-dev $WEB_PACKAGES"
+BUILD_PACKAGES="g++ cmake ninja-build pkg-config $(boost_packages) libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libedit-dev libssl-dev libsqlite3-dev libxxhash-dev libcurl4-openssl-dev prometheus-cpp-dev $WEB_PACKAGES"
 TEST_PACKAGES="libgtest-dev libbenchmark-dev binutils git python3 python3-venv"
 CLANG_PACKAGES="clang libclang-rt-dev llvm"
 CI_PACKAGES="ccache clang-format chromium libopenmpi-dev openmpi-bin $CLANG_PACKAGES"

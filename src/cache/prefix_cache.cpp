@@ -4,11 +4,14 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "cache/disk_tier.h"
 
 namespace headgate {
 namespace {
 
 constexpr int64_t kMostEntries = 4096;  // a bound on the tree where states take no memory
+// What is lost with a state that can be read again, as a part of computing it again.
+constexpr double kWorthOfCopy = 0.125;
 
 int64_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
   const size_t length = std::min(a.size(), b.size());
@@ -20,11 +23,15 @@ int64_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
 
 struct PrefixCache::Node {
   Node* parent = nullptr;
-  const std::string* salt = nullptr;                  // of the root it hangs from
+  Digest salt{};                                      // of the root it hangs from
   std::vector<int32_t> edge;                          // tokens from the parent to here
   std::map<int32_t, std::unique_ptr<Node>> children;  // by the first token of their edge
   int64_t depth = 0;                                  // tokens from the root
   std::optional<Snapshot> snapshot;
+  DiskEntry* stored = nullptr;  // on disk
+  bool storing = false;         // being written
+  bool unstorable = false;
+  std::chrono::steady_clock::time_point kept_at;
   size_t entry = 0;      // in entries_, with a snapshot
   int64_t last_use = 0;  // on the clock
   int64_t uses = 0;
@@ -33,8 +40,9 @@ struct PrefixCache::Node {
 PrefixCache::PrefixCache(const StateShape& shape) : shape_(shape) {}
 PrefixCache::~PrefixCache() = default;
 
-PrefixCache::Walk PrefixCache::walk(const std::string& salt,
-                                    std::span<const int32_t> tokens) const {
+Digest PrefixCache::salt_digest(const std::string& salt) { return Sha256().add(salt).digest(); }
+
+PrefixCache::Walk PrefixCache::walk(const Digest& salt, std::span<const int32_t> tokens) const {
   Walk way;
   const auto root = roots_.find(salt);
   if (root == roots_.end()) return way;
@@ -62,7 +70,7 @@ void PrefixCache::use(Node* node) {
 
 PrefixCache::Match PrefixCache::find(const std::string& salt, std::span<const int32_t> tokens,
                                      int64_t most) {
-  const Walk way = walk(salt, tokens);
+  const Walk way = walk(salt_digest(salt), tokens);
   Match match;
   match.common = way.common;
   if (way.last == nullptr) return match;
@@ -88,7 +96,7 @@ PrefixCache::Match PrefixCache::find(const std::string& salt, std::span<const in
 }
 
 bool PrefixCache::touch(const std::string& salt, std::span<const int32_t> tokens) {
-  const Walk way = walk(salt, tokens);
+  const Walk way = walk(salt_digest(salt), tokens);
   if (way.last == nullptr || way.depth != static_cast<int64_t>(tokens.size()) ||
       !way.last->snapshot)
     return false;
@@ -97,7 +105,7 @@ bool PrefixCache::touch(const std::string& salt, std::span<const int32_t> tokens
 }
 
 int64_t PrefixCache::nearest(const std::string& salt, std::span<const int32_t> tokens) const {
-  const Node* node = walk(salt, tokens).last;
+  const Node* node = walk(salt_digest(salt), tokens).last;
   while (node != nullptr && !node->snapshot) node = node->parent;
   return node != nullptr ? node->depth : 0;
 }
@@ -119,12 +127,11 @@ PrefixCache::Node* PrefixCache::split(Node* child, int64_t kept) {
   return made;
 }
 
-PrefixCache::Node* PrefixCache::make_node(const std::string& salt,
-                                          std::span<const int32_t> tokens) {
+PrefixCache::Node* PrefixCache::make_node(const Digest& salt, std::span<const int32_t> tokens) {
   const auto root = roots_.try_emplace(salt).first;
   if (root->second == nullptr) {
     root->second = std::make_unique<Node>();
-    root->second->salt = &root->first;
+    root->second->salt = salt;
   }
   const Walk way = walk(salt, tokens);
   Node* node = way.last;
@@ -143,9 +150,10 @@ PrefixCache::Node* PrefixCache::make_node(const std::string& salt,
 void PrefixCache::insert(const std::string& salt, std::span<const int32_t> tokens,
                          Snapshot snapshot) {
   HEADGATE_CHECK(!tokens.empty() && snapshot.position() == static_cast<int64_t>(tokens.size()));
-  Node* node = make_node(salt, tokens);
+  Node* node = make_node(salt_digest(salt), tokens);
   if (!node->snapshot) {
     node->snapshot = std::move(snapshot);
+    node->kept_at = std::chrono::steady_clock::now();
     node->entry = entries_.size();
     entries_.push_back(node);
   }
@@ -162,7 +170,8 @@ double PrefixCache::worth(const Node* node) const {
       node->children.empty() && shape_.attention_layers > 0 ? saved / shape_.kv.page_tokens + 1 : 0;
   const int64_t bytes = shape_.recurrent_bytes() + pages * shape_.page_bytes();
   const auto age = static_cast<double>(clock_ - node->last_use + 1);
-  return static_cast<double>(saved) * static_cast<double>(node->uses) / age /
+  const double lost = node->stored != nullptr && node->stored->serves ? kWorthOfCopy : 1.0;
+  return lost * static_cast<double>(saved) * static_cast<double>(node->uses) / age /
          static_cast<double>(std::max<int64_t>(bytes, 1));
 }
 
@@ -171,6 +180,7 @@ bool PrefixCache::evict_one() {
   Node* least = nullptr;
   double least_worth = 0;
   for (Node* node : entries_) {
+    if (node->storing) continue;  // its memory would stay in use
     const double value = worth(node);
     if (least == nullptr || value < least_worth ||
         (value == least_worth && node->last_use < least->last_use)) {
@@ -178,6 +188,7 @@ bool PrefixCache::evict_one() {
       least_worth = value;
     }
   }
+  if (least == nullptr) return false;
   remove(least);
   ++evicted_;
   return true;
@@ -188,19 +199,114 @@ void PrefixCache::remove(Node* node) {
   entries_[node->entry] = entries_.back();
   entries_[node->entry]->entry = node->entry;
   entries_.pop_back();
-  while (node->parent != nullptr && node->children.empty() && !node->snapshot) {
+  prune(node);
+}
+
+void PrefixCache::prune(Node* node) {
+  const auto is_idle = [](const Node* n) {
+    return n->children.empty() && !n->snapshot && n->stored == nullptr;
+  };
+  while (node->parent != nullptr && is_idle(node)) {
     Node* parent = node->parent;
     const int32_t first = node->edge.front();
     parent->children.erase(first);
     node = parent;
   }
-  if (node->parent == nullptr && node->children.empty() && !node->snapshot)
-    roots_.erase(std::string(*node->salt));
+  if (node->parent == nullptr && is_idle(node)) roots_.erase(Digest(node->salt));
+}
+
+PrefixCache::StoredMatch PrefixCache::find_stored(const std::string& salt,
+                                                  std::span<const int32_t> tokens,
+                                                  int64_t most) const {
+  StoredMatch match;
+  if (stored_.empty()) return match;
+  const Walk way = walk(salt_digest(salt), tokens);
+  const auto serves = [](const Node* n) {
+    return n->stored != nullptr && n->stored->ready && n->stored->serves;
+  };
+  if (way.last == nullptr) return match;
+  if (shape_.recurrent_layers == 0) {
+    const Node* below = way.into != nullptr ? way.into : way.last;
+    const auto saved = [&](const Node* n) { return std::min({way.common, most, n->depth}); };
+    while (!serves(below) && !below->snapshot && !below->children.empty())
+      below = below->children.begin()->second.get();
+    if (below->snapshot) match.in_memory = saved(below);
+    if (serves(below)) {
+      match.entry = below->stored;
+      match.position = saved(below);
+      return match;
+    }
+  }
+  for (const Node* node = way.last; node != nullptr; node = node->parent) {
+    if (node->depth > most) continue;
+    if (node->snapshot) match.in_memory = std::max(match.in_memory, node->depth);
+    if (match.entry == nullptr && serves(node)) {
+      match.entry = node->stored;
+      match.position = node->depth;
+    }
+  }
+  return match;
+}
+
+void PrefixCache::attach(const Digest& salt, std::span<const int32_t> tokens, DiskEntry* entry) {
+  Node* node = make_node(salt, tokens);
+  if (node->stored != nullptr) stored_.erase(node->stored);
+  node->stored = entry;
+  stored_[entry] = node;
+}
+
+void PrefixCache::detach(const DiskEntry* entry) {
+  const auto at = stored_.find(entry);
+  if (at == stored_.end()) return;
+  Node* node = at->second;
+  stored_.erase(at);
+  node->stored = nullptr;
+  prune(node);
+}
+
+std::optional<PrefixCache::Candidate> PrefixCache::begin_store(
+    int64_t least, std::chrono::steady_clock::time_point before) {
+  const auto wanted = [&](const Node* node) {
+    return node->snapshot && node->depth >= least && !node->unstorable &&
+           (node->stored == nullptr || !node->stored->serves);
+  };
+  Node* best = nullptr;
+  double best_worth = -1;
+  for (Node* node : entries_) {
+    if (!wanted(node) || node->kept_at > before) continue;
+    const double value = worth(node);
+    if (value > best_worth) {
+      best = node;
+      best_worth = value;
+    }
+  }
+  if (best == nullptr) return std::nullopt;
+  // What it comes after goes first, so that it stores its own pages only.
+  for (Node* node = best->parent; node != nullptr; node = node->parent) {
+    if (wanted(node)) best = node;
+  }
+  Candidate out{best->salt, {}, *best->snapshot, nullptr};
+  for (const Node* node = best; node->parent != nullptr; node = node->parent)
+    out.tokens.insert(out.tokens.begin(), node->edge.begin(), node->edge.end());
+  for (const Node* node = best->parent; node != nullptr && out.parent == nullptr;
+       node = node->parent) {
+    if (node->stored != nullptr && node->stored->ready) out.parent = node->stored;
+  }
+  best->storing = true;
+  return out;
+}
+
+void PrefixCache::end_store(const Digest& salt, std::span<const int32_t> tokens, bool refused) {
+  const Walk way = walk(salt, tokens);
+  if (way.last == nullptr || way.last->depth != static_cast<int64_t>(tokens.size())) return;
+  way.last->storing = false;
+  way.last->unstorable = way.last->unstorable || refused;
 }
 
 void PrefixCache::clear() {
   roots_.clear();
   entries_.clear();
+  stored_.clear();
 }
 
 int64_t PrefixCache::bytes() const { return entries() * shape_.recurrent_bytes(); }

@@ -1,22 +1,28 @@
 // Saved states of sequences that are over or went on, found again by the tokens that led to them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "base/checksum.h"
 #include "cache/sequence_state.h"
 
 namespace headgate {
 
+struct DiskEntry;
+
 // A tree over tokens for each salt; a node may hold a snapshot of the state after the tokens on the
 // way to it. KV pages are shared between snapshots and with running sequences, so that what an
-// entry costs is its recurrent state and the pages nobody else has. Tokens and salts are compared,
-// not hashed: two prefixes never take each other's place. Thread rule: that of the pool.
+// entry costs is its recurrent state and the pages nobody else has. Tokens are compared, and salts
+// by their SHA-256: two prefixes never take each other's place. Nodes also know which states lie on
+// disk. Thread rule: that of the pool.
 class PrefixCache {
  public:
   // `shape` of the pool that all snapshots come from; the pool outlives the cache.
@@ -41,8 +47,32 @@ class PrefixCache {
   // Keeps `snapshot` of the state after `tokens`; one that stands there already stays.
   void insert(const std::string& salt, std::span<const int32_t> tokens, Snapshot snapshot);
 
+  // --- states on disk: whoever owns the disk tier tells, and asks ---
+  static Digest salt_digest(const std::string& salt);
+  struct StoredMatch {
+    DiskEntry* entry = nullptr;  // the one on disk that would serve best; null: none
+    int64_t position = 0;        // tokens it would save
+    int64_t in_memory = 0;       // tokens that find() would save
+  };
+  StoredMatch find_stored(const std::string& salt, std::span<const int32_t> tokens,
+                          int64_t most) const;
+  void attach(const Digest& salt, std::span<const int32_t> tokens, DiskEntry* entry);
+  void detach(const DiskEntry* entry);
+  struct Candidate {
+    Digest salt{};
+    std::vector<int32_t> tokens;
+    Snapshot snapshot;
+    DiskEntry* parent = nullptr;  // nearest on the way that is on disk; null: none
+  };
+  // What is worth most on disk and is not there, of snapshots of at least `least` tokens kept
+  // before `before`. It is not evicted until end_store() says that it is written, or cannot be:
+  // then it is not offered again.
+  std::optional<Candidate> begin_store(int64_t least, std::chrono::steady_clock::time_point before);
+  void end_store(const Digest& salt, std::span<const int32_t> tokens, bool refused);
+
   // Drops the entry whose bytes save the least expected replay: tokens beyond the entry before it,
-  // times uses, over age and bytes. False when there is none.
+  // times uses, over age and bytes; less is lost where the disk has it too. False when there is
+  // none.
   bool evict_one();
   void clear();
 
@@ -60,17 +90,19 @@ class PrefixCache {
     int64_t depth = 0;     // of `last`
     int64_t common = 0;
   };
-  Walk walk(const std::string& salt, std::span<const int32_t> tokens) const;
-  Node* make_node(const std::string& salt, std::span<const int32_t> tokens);
+  Walk walk(const Digest& salt, std::span<const int32_t> tokens) const;
+  Node* make_node(const Digest& salt, std::span<const int32_t> tokens);
   Node* split(Node* child, int64_t kept);
   void use(Node* node);
   double worth(const Node* node) const;
   void remove(Node* node);  // its snapshot, and what of the tree served it alone
+  void prune(Node* node);
 
   StateShape shape_;
-  std::map<std::string, std::unique_ptr<Node>> roots_;
+  std::map<Digest, std::unique_ptr<Node>> roots_;
   std::vector<Node*> entries_;  // nodes with a snapshot
-  int64_t clock_ = 0;           // uses so far
+  std::unordered_map<const DiskEntry*, Node*> stored_;
+  int64_t clock_ = 0;  // uses so far
   int64_t evicted_ = 0;
 };
 

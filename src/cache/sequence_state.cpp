@@ -64,6 +64,23 @@ class SlotHold {
   SlotId id_;
 };
 
+template <typename Byte>
+BasicStateImage<Byte> make_image(const StatePoolData& pool, const PageList& pages, int64_t count,
+                                 const SlotHold& slot, int64_t position, int64_t deferred) {
+  const StateShape& shape = pool.shape;
+  BasicStateImage<Byte> out;
+  out.position = position;
+  out.deferred = deferred;
+  const auto page_bytes = static_cast<size_t>(shape.page_bytes());
+  for (int64_t i = 0; i < count; ++i) out.pages.push_back({pool.pages.data(pages[i]), page_bytes});
+  const int64_t floats = shape.conv_floats + shape.delta_floats + deferred * shape.deferred_floats;
+  for (int64_t layer = 0; layer < shape.recurrent_layers; ++layer) {
+    auto* at = reinterpret_cast<Byte*>(slot.floats() + layer * shape.slot_floats());
+    out.recurrent.push_back({at, static_cast<size_t>(floats) * sizeof(float)});
+  }
+  return out;
+}
+
 }  // namespace
 
 struct Snapshot::Data {
@@ -83,6 +100,12 @@ int64_t Snapshot::position() const {
 int64_t Snapshot::bytes() const {
   HEADGATE_CHECK(data_ != nullptr);
   return data_->bytes;
+}
+
+ConstStateImage Snapshot::image() const {
+  HEADGATE_CHECK(data_ != nullptr);
+  return make_image<const std::byte>(*data_->pool, data_->pages, data_->pages.size(), *data_->slot,
+                                     data_->position, data_->deferred);
 }
 
 struct SequenceState::Data {
@@ -278,6 +301,22 @@ bool SequenceState::restore(const Snapshot& snapshot) {
   d.kept.clear();
   d.rebuild_tables();
   return true;
+}
+
+StateImage SequenceState::image_at(int64_t position, int64_t deferred) const {
+  const Data& d = *data_;
+  const int64_t count = d.pages_for(position);
+  HEADGATE_CHECK(count <= d.pages.size() && deferred >= 0 && deferred <= shape().deferred_rows);
+  return make_image<std::byte>(*d.pool, d.pages, count, *d.slot, position, deferred);
+}
+
+void SequenceState::filled(int64_t position, int64_t deferred) {
+  Data& d = *data_;
+  HEADGATE_CHECK(d.pages_for(position) <= d.pages.size() && deferred <= shape().deferred_rows);
+  d.position = position;
+  d.deferred = deferred;
+  d.kept.clear();
+  d.truncate_pages(d.pages_for(position));
 }
 
 std::span<std::byte* const> SequenceState::kv_pages(int64_t attention_layer) const {

@@ -31,11 +31,25 @@ struct StateShape {
 class StatePool;
 struct StatePoolData;
 
+// The memory of a state, piece by piece: what a file holds of it.
+template <typename Byte>
+struct BasicStateImage {
+  int64_t position = 0;
+  int64_t deferred = 0;
+  std::vector<std::span<Byte>> pages;  // page_bytes() each
+  // Layer by layer: convolution and delta state, then the `deferred` updates that are set aside.
+  std::vector<std::span<Byte>> recurrent;
+};
+using StateImage = BasicStateImage<std::byte>;
+using ConstStateImage = BasicStateImage<const std::byte>;
+
 // A saved recurrent state with shared KV pages, at one position. Cheap to copy (shared, immutable).
 class Snapshot {
  public:
   int64_t position() const;
   int64_t bytes() const;  // of the recurrent copy; pages are shared
+  // Valid as long as a copy of this snapshot lives, and unchanged: any thread may read it.
+  ConstStateImage image() const;
 
  private:
   friend class SequenceState;
@@ -84,6 +98,12 @@ class SequenceState {
   // Replaces the whole state; snapshots kept inside the sequence are dropped. `snapshot` must come
   // from the same pool. False when the budget forbids it (nothing changed then).
   [[nodiscard]] bool restore(const Snapshot& snapshot);
+
+  // For filling the state from elsewhere: its memory as a state at `position` has it. Room must be
+  // reserved. Pages before position() may be shared with others and must stay as they are.
+  StateImage image_at(int64_t position, int64_t deferred) const;
+  // What image_at() gave has been written: the state is that one now.
+  void filled(int64_t position, int64_t deferred);
 
   // Views for the layers of a step; `layer` counts attention layers and recurrent layers
   // separately.
