@@ -156,6 +156,9 @@ class Backend {
   // Weights. Throws kUnsupported for a dtype the backend has no kernel for.
   virtual std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) = 0;
   virtual std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) = 0;
+  // Rows [first, first + count) of `w` as a matrix of their own, which reads w's memory and must not
+  // outlive it; `first` is a multiple of 16. Its products have the bits of w's.
+  virtual std::unique_ptr<Matrix> rows_of(const Matrix& w, int64_t first, int64_t count) = 0;
   // Weights made from now on are taken from the image where it holds them, else put into it; null
   // ends that. A backend may ignore it.
   virtual void use_image(WeightImage* image) { static_cast<void>(image); }

@@ -25,7 +25,7 @@ DecodeLoop::DecodeLoop(Session::Data& session, const GenerationRequest& request,
       sampler_(request.sampling, session.text_tokens) {
   sampler_.add_prompt(request.prompt);
   if (request.constraint != nullptr) sampler_.constrain(request.constraint->start());
-  if (session.drafting) session.lookup.update(request.prompt);
+  if (session.drafting) session.drafts.begin(request.prompt);
   out_.drafts.drafted.assign(kMostDrafts, 0);
   out_.drafts.accepted.assign(kMostDrafts, 0);
 }
@@ -51,8 +51,7 @@ bool DecodeLoop::emit(int64_t row) {
   const auto& stops = request_.stop_tokens;
   if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) return false;
   out_.tokens.push_back(sampled.token);
-  if (session_.drafting) session_.lookup.append(sampled.token);
-  if (session_.module != nullptr) session_.module->add_tokens({&sampled.token, 1});
+  if (session_.drafting) session_.drafts.add_token(sampled.token);
   if (request_.on_token && !request_.on_token(sampled)) return false;
   // Only the end could follow: no step is needed to hear it.
   if (sampler_.constraint() != nullptr && sampler_.constraint()->is_complete()) return false;
@@ -76,31 +75,18 @@ std::vector<int32_t> DecodeLoop::draft() {
                               : kMostDrafts);
   if (limit <= 0) return {};
 
-  std::vector<int32_t> found = session_.lookup.draft(limit);
-  DraftControl::Choice by_lookup, by_module;
-  if (!found.empty()) {
-    by_lookup = session_.control.choose(DraftSource::kLookup, static_cast<int64_t>(found.size()),
-                                        session_.costs);
+  SequenceDrafts::Plan plan = session_.drafts.plan(limit, session_.costs, out_.drafts);
+  if (plan.from_module == 0) {
+    if (session_.module != nullptr) session_.drafts.drafter()->catch_up();
+    return std::move(plan.drafts);
   }
-  if (session_.module != nullptr && by_lookup.depth < 2)
-    by_module = session_.control.choose(DraftSource::kModule, limit, session_.costs);
-  if (by_lookup.depth > 0 && by_lookup.tokens_per_second >= by_module.tokens_per_second) {
-    source_ = DraftSource::kLookup;
-    found.resize(static_cast<size_t>(by_lookup.depth));
-    out_.drafts.looked_up += by_lookup.depth;
-    return found;
-  }
-  source_ = DraftSource::kModule;
-  if (by_module.depth == 0) {
-    if (session_.module != nullptr) session_.module->catch_up();
-    return {};
-  }
+  DraftModule::Chain chain{session_.drafts.drafter(), &sampler_, plan.from_module};
   const auto start = Clock::now();
-  std::vector<int32_t> drafts = session_.module->draft(by_module.depth, sampler_);
+  session_.module->draft({&chain, 1});
   const double seconds = seconds_since(start);
-  session_.costs.record_drafts(static_cast<int64_t>(drafts.size()), seconds);
+  session_.costs.record_drafts(static_cast<int64_t>(chain.drafts.size()), seconds);
   out_.drafts.draft_seconds += seconds;
-  return drafts;
+  return std::move(chain.drafts);
 }
 
 bool DecodeLoop::verify(const std::vector<int32_t>& drafts) {
@@ -121,11 +107,7 @@ bool DecodeLoop::verify(const std::vector<int32_t>& drafts) {
   }
   if (count == 0) return going;
   session_.keep_rows(before + 1 + accepted);
-  if (going) session_.control.record_round(source_, count, accepted);
-  for (int64_t place = 0; place < count; ++place) {
-    ++out_.drafts.drafted[static_cast<size_t>(place)];
-    out_.drafts.accepted[static_cast<size_t>(place)] += place < accepted ? 1 : 0;
-  }
+  session_.drafts.record(count, accepted, /*ended=*/!going, out_.drafts);
   return going;
 }
 

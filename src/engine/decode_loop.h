@@ -30,7 +30,6 @@ class DecodeLoop {
   const GenerationRequest& request_;
   GenerationResult& out_;
   Sampler sampler_;
-  DraftSource source_ = DraftSource::kModule;  // of the last drafts
 };
 
 }  // namespace headgate

@@ -17,16 +17,35 @@ constexpr double kMemory = 0.97;  // weight that a round leaves to all before it
 constexpr double kRowShare = 0.2;
 // Drafting must promise at least this much more than plain decoding.
 constexpr double kLeastGain = 1.03;
-// Where drafting does not pay it is tried again this often, in case the text has changed...
-constexpr int64_t kProbeEvery = 48;
+// Where drafting does not pay it is tried again this often, in case the text has changed, and after
+// each trial in vain half as often, down to...
+constexpr int64_t kProbeEvery = 48, kProbeSeldom = 384;
 // ... and where it pays, a plain step and a deeper chain are measured this often.
 constexpr int64_t kRefreshEvery = 64;
 
 }  // namespace
 
-DraftControl::DraftControl(int64_t fixed) : fixed_(fixed) {
+void check_draft_options(const DraftOptions& o) {
+  if (o.top_k < 0)
+    fail(ErrorCode::kInvalidArgument, "draft top-k: found {}, expected 0 or more", o.top_k);
+  if (o.vocabulary < 0) {
+    fail(ErrorCode::kInvalidArgument, "draft vocabulary: found {}, expected 0 or more",
+         o.vocabulary);
+  }
+}
+
+DraftControl::DraftControl(int64_t fixed, const DraftControl* others)
+    : fixed_(fixed), probe_every_(kProbeEvery) {
   HEADGATE_CHECK(fixed >= -1 && fixed <= kMostDrafts);
-  for (auto& rates : rates_) rates.fill({kPriorAcceptance * kPriorTrials, kPriorTrials});
+  for (size_t source = 0; source < rates_.size(); ++source) {
+    for (size_t place = 0; place < rates_[source].size(); ++place) {
+      double acceptance = kPriorAcceptance;
+      if (others != nullptr)
+        acceptance =
+            others->acceptance(static_cast<DraftSource>(source), static_cast<int64_t>(place));
+      rates_[source][place] = {acceptance * kPriorTrials, kPriorTrials};
+    }
+  }
 }
 
 double DraftControl::acceptance(DraftSource source, int64_t place) const {
@@ -81,10 +100,14 @@ DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit,
   }
   if (best.depth == 0) {
     best.tokens_per_second /= kLeastGain;
-    if (++quiet_rounds_ % kProbeEvery == 0) best.depth = 1;
+    if (++quiet_rounds_ < probe_every_) return best;
+    quiet_rounds_ = 0;
+    probe_every_ = std::min(2 * probe_every_, kProbeSeldom);
+    best.depth = 1;
     return best;
   }
   quiet_rounds_ = 0;
+  probe_every_ = kProbeEvery;
   if (rounds_ % kRefreshEvery == 0) best.depth = 0;
   if (rounds_ % kRefreshEvery == kRefreshEvery / 2) best.depth = std::min(best.depth + 1, limit);
   return best;
@@ -98,9 +121,9 @@ void StepCosts::record_step(int64_t rows, double seconds) {
   mean = mean == 0 ? seconds : mean + 0.15 * (std::min(seconds, 1.5 * mean) - mean);
 }
 
-void StepCosts::record_drafts(int64_t drafts, double seconds) {
-  if (drafts == 0) return;
-  const double each = seconds / static_cast<double>(drafts);
+void StepCosts::record_drafts(int64_t passes, double seconds) {
+  if (passes == 0) return;
+  const double each = seconds / static_cast<double>(passes);
   draft_seconds_ =
       draft_seconds_ == 0
           ? each

@@ -11,14 +11,26 @@ constexpr int64_t kMostDrafts = 7;  // tokens drafted in one round
 enum class DraftSource { kModule, kLookup };  // the model's own drafting module; the text so far
 constexpr int64_t kDraftSources = 2;
 
+// How the module's drafts are drawn. None of it changes a text.
+struct DraftOptions {
+  // Draft among the module's k likeliest tokens: 1 always takes the likeliest; 0: all, drawn with
+  // the numbers that the text is drawn with.
+  int64_t top_k = 0;
+  // Draft among so many leading ids (the frequent tokens of a byte-pair vocabulary), those near its
+  // end, and what the text has already; 0: all. Small vocabularies are always taken whole.
+  int64_t vocabulary = 32768;
+};
+// Throws kInvalidArgument for values below 0.
+void check_draft_options(const DraftOptions& options);
+
 // How long steps and drafts take here and now. Thread rule: one thread.
 class StepCosts {
  public:
   void record_step(int64_t rows, double seconds);      // a step of 1..kMostDrafts + 1 rows
-  void record_drafts(int64_t drafts, double seconds);  // by the module
+  void record_drafts(int64_t passes, double seconds);  // of the module
 
   double step_seconds(int64_t rows) const;  // measured, or estimated from others; 0: nothing known
-  double draft_seconds() const { return draft_seconds_; }  // of one draft of the module
+  double draft_seconds() const { return draft_seconds_; }  // of one pass of the module
   bool knows_plain_steps() const { return step_seconds_[1] > 0; }
 
  private:
@@ -35,8 +47,9 @@ class StepCosts {
 // (Leviathan et al. 2023, arXiv 2211.17192, section 3), over the measured time of the round.
 class DraftControl {
  public:
-  // `fixed` >= 0 always drafts that many; -1 chooses.
-  explicit DraftControl(int64_t fixed = -1);
+  // `fixed` >= 0 always drafts that many; -1 chooses. `others`: what other texts taught, to begin
+  // with; null: optimism.
+  explicit DraftControl(int64_t fixed = -1, const DraftControl* others = nullptr);
 
   struct Choice {
     int64_t depth = 0;
@@ -57,7 +70,8 @@ class DraftControl {
   double expected(DraftSource source, int64_t depth, const StepCosts& costs) const;
 
   int64_t fixed_;
-  int64_t rounds_ = 0, quiet_rounds_ = 0;
+  int64_t rounds_ = 0;
+  int64_t quiet_rounds_ = 0, probe_every_;  // without drafts, since the last probe
   std::array<std::array<Rate, kMostDrafts>, kDraftSources> rates_;
 };
 

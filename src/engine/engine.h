@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "engine/draft_control.h"
 #include "engine/request.h"
 #include "model/model.h"
 
@@ -30,7 +31,8 @@ struct EngineOptions {
   // While others stream, a step takes so many prompt tokens that it lasts about this many times a
   // step without any.
   double prefill_slowdown = 1.75;
-  int64_t drafts = -1;  // the most that a request gets; 0: no drafting, and no memory for it
+  int64_t drafts = -1;         // the most that a request gets; 0: no drafting, and no memory for it
+  DraftOptions drafting = {};  // how they are drawn
 
   int sampling_threads = 0;  // that draw tokens when many sequences want one; 0: one per core
 
@@ -39,6 +41,9 @@ struct EngineOptions {
 
   // For tests of failures: called before every step; what it throws fails the step.
   std::function<void()> before_step = nullptr;
+  // For benchmarks of drafting with any acceptance: whether the draft at a place (0: the first) is
+  // kept, whatever the model says there. All else, drafts and rows, is computed as ever.
+  std::function<bool(int64_t place)> keep_draft = nullptr;
 };
 
 // Thrown by submit() when the engine takes no more for now.

@@ -2,19 +2,17 @@
 #include "engine/module_drafter.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 
 namespace headgate {
 namespace {
 
-constexpr int64_t kWorthAStep = 64;  // pairs
-
-StatePool make_pool(const Model& model, DType kv_dtype, int64_t context, int64_t page_tokens) {
-  const StateShape shape = model.mtp_state_shape(kv_dtype, page_tokens);
-  const int64_t pages = (context + kWorthAStep) / page_tokens + 2;
-  return StatePool(shape, pages * shape.page_bytes());
-}
+constexpr int64_t kPageTokens = 256;
+constexpr size_t kMostGroups = 512;  // of rare tokens that a text has
+// Ids right below the end of the text's: tokens that end turns and open tool calls stand there.
+constexpr int64_t kLastIds = 32;
 
 SequenceState make_state(StatePool& pool) {
   std::optional<SequenceState> made = pool.create();
@@ -22,54 +20,212 @@ SequenceState make_state(StatePool& pool) {
   return std::move(*made);
 }
 
+bool is_plain_greedy(const Sampler& sampler) {
+  const SamplingParams& p = sampler.params();
+  return p.temperature == 0.0f && p.repetition_penalty == 1.0f && p.presence_penalty == 0.0f &&
+         p.frequency_penalty == 0.0f && p.logit_bias.empty() && sampler.constraint() == nullptr;
+}
+
+// Leaves the k largest.
+void keep_largest(std::span<float> logits, int64_t k) {
+  if (k <= 0 || k >= static_cast<int64_t>(logits.size())) return;
+  std::vector<float> sorted(logits.begin(), logits.end());
+  std::nth_element(sorted.begin(), sorted.begin() + (k - 1), sorted.end(), std::greater<>());
+  const float least = sorted[static_cast<size_t>(k - 1)];
+  for (float& logit : logits) {
+    if (logit < least) logit = -std::numeric_limits<float>::infinity();
+  }
+}
+
 }  // namespace
 
-ModuleDrafter::ModuleDrafter(const Model& model, DType kv_dtype, int64_t context,
-                             int64_t page_tokens)
+DraftModule::DraftModule(const Model& model, int64_t text_tokens, DType kv_dtype,
+                         int64_t budget_bytes, const DraftOptions& options)
     : model_(model),
-      pool_(make_pool(model, kv_dtype, context, page_tokens)),
-      state_(make_state(pool_)) {}
+      text_tokens_(text_tokens),
+      options_(options),
+      pool_(model.mtp_state_shape(kv_dtype, kPageTokens), budget_bytes) {
+  // A part is worth its trouble where it leaves most of the head out.
+  constexpr int64_t kGroup = VocabularyPart::kGroup;
+  const int64_t leading = options.vocabulary / kGroup * kGroup;
+  if (leading > 0 && 2 * leading <= model.config().vocabulary) part_.leading = leading;
+}
+
+bool DraftModule::reserve(SequenceState& state, int64_t pairs) {
+  while (!state.reserve(pairs)) {
+    if (!make_room_ || !make_room_()) return false;
+  }
+  return true;
+}
+
+void DraftModule::choose_tokens(std::span<const Chain> chains) {
+  if (part_.leading == 0) return;
+  std::vector<int32_t>& groups = part_.groups;
+  groups.clear();
+  for (const Chain& chain : chains) {
+    const std::vector<int32_t>& own = chain.drafter->groups_;
+    groups.insert(groups.end(), own.begin(), own.end());
+  }
+  constexpr int64_t kGroup = VocabularyPart::kGroup;
+  for (int64_t id = text_tokens_ - kLastIds; id < text_tokens_; ++id) {
+    if (id >= part_.leading && (id / kGroup + 1) * kGroup <= model_.config().vocabulary)
+      groups.push_back(static_cast<int32_t>(id / kGroup));
+  }
+  std::sort(groups.begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+}
+
+int64_t DraftModule::token_at(int64_t column) const {
+  if (part_.leading == 0 || column < part_.leading) return column;
+  constexpr int64_t kGroup = VocabularyPart::kGroup;
+  const int64_t at = column - part_.leading;
+  return part_.groups[static_cast<size_t>(at / kGroup)] * kGroup + at % kGroup;
+}
+
+std::span<const float> DraftModule::spread(std::span<const float> logits) {
+  if (part_.leading == 0 && options_.top_k == 0) return logits;
+  row_.assign(static_cast<size_t>(model_.config().vocabulary),
+              -std::numeric_limits<float>::infinity());
+  for (size_t column = 0; column < logits.size(); ++column)
+    row_[static_cast<size_t>(token_at(static_cast<int64_t>(column)))] = logits[column];
+  keep_largest(std::span(row_).first(static_cast<size_t>(text_tokens_)), options_.top_k);
+  return row_;
+}
+
+bool DraftModule::draw(Chain& chain, int64_t row) {
+  const auto width = static_cast<size_t>(result_.vocabulary);
+  const std::span<const float> logits =
+      std::span<const float>(result_.logits).subspan(static_cast<size_t>(row) * width, width);
+  if (is_plain_greedy(*chain.sampler)) {
+    // The likeliest token is found where the logits lie; ids ascend with columns.
+    int64_t end = static_cast<int64_t>(width);
+    while (end > 0 && token_at(end - 1) >= text_tokens_) --end;
+    chain.drafts.push_back(static_cast<int32_t>(token_at(argmax(logits, end))));
+    chain.sampler->count(chain.drafts.back());
+    return true;
+  }
+  try {
+    chain.drafts.push_back(chain.sampler->draft(spread(logits)));
+  } catch (const Error&) {
+    return false;  // a constraint allows nothing after the drafts so far: the text ends there
+  }
+  return true;
+}
+
+void DraftModule::draft(std::span<Chain> chains) {
+  choose_tokens(chains);
+  items_.clear();
+  std::vector<Chain*> going;
+  std::vector<int64_t> verified;
+  for (Chain& chain : chains) {
+    ModuleDrafter& d = *chain.drafter;
+    HEADGATE_CHECK(chain.count > 0 && d.ready());
+    const int64_t pairs = d.pairs();
+    if (!reserve(d.state_, pairs)) {
+      d.forget();
+      continue;
+    }
+    items_.push_back({&d.state_, d.tokens_, {d.hidden_.data(), pairs, hidden_size()}});
+    going.push_back(&chain);
+  }
+  const std::vector<Chain*> drafting = going;
+  for (bool first = true; !going.empty(); first = false) {
+    model_.mtp_forward(items_, LogitRows::kLast, result_, &part_);
+    int64_t row = 0;
+    std::vector<Chain*> next;
+    std::vector<MtpItem> items;
+    for (size_t i = 0; i < going.size(); ++i) {
+      Chain& chain = *going[i];
+      ModuleDrafter& d = *chain.drafter;
+      row += items_[i].hidden.rows;
+      if (first) {
+        d.drop_pairs(items_[i].hidden.rows);
+        verified.push_back(d.state_.position());
+      }
+      // A context or budget that is nearly full makes shorter chains.
+      if (!draw(chain, static_cast<int64_t>(i)) ||
+          static_cast<int64_t>(chain.drafts.size()) == chain.count || !reserve(d.state_, 1))
+        continue;
+      next.push_back(&chain);
+      items.push_back({&d.state_,
+                       std::span<const int32_t>(chain.drafts).last(1),
+                       {result_.hidden.data() + (row - 1) * hidden_size(), 1, hidden_size()}});
+    }
+    going = std::move(next);
+    items_ = std::move(items);
+  }
+  for (size_t i = 0; i < drafting.size(); ++i) {
+    drafting[i]->sampler->uncount(static_cast<int64_t>(drafting[i]->drafts.size()));
+    drafting[i]->drafter->state_.rewind(verified[i]);
+  }
+}
+
+ModuleDrafter::ModuleDrafter(DraftModule& module)
+    : module_(module), state_(make_state(module.pool_)) {}
 
 int64_t ModuleDrafter::pairs() const {
-  const auto rows = static_cast<int64_t>(hidden_.size()) / model_.config().hidden_size;
+  const auto rows = static_cast<int64_t>(hidden_.size()) / module_.hidden_size();
   return std::min(rows, static_cast<int64_t>(tokens_.size()));
 }
 
+void ModuleDrafter::note(std::span<const int32_t> tokens) {
+  const VocabularyPart& part = module_.part_;
+  if (part.leading == 0) return;
+  constexpr int64_t kGroup = VocabularyPart::kGroup;
+  for (const int32_t token : tokens) {
+    const auto group = static_cast<int32_t>(token / kGroup);
+    if (token < part.leading || (group + 1) * kGroup > module_.model_.config().vocabulary) continue;
+    const auto at = std::lower_bound(groups_.begin(), groups_.end(), group);
+    if (at != groups_.end() && *at == group) continue;
+    if (groups_.size() == kMostGroups) return;
+    groups_.insert(at, group);
+  }
+}
+
 void ModuleDrafter::add_hidden(View hidden) {
-  HEADGATE_CHECK(hidden.cols == model_.config().hidden_size);
+  HEADGATE_CHECK(hidden.cols == module_.hidden_size());
   for (int64_t row = 0; row < hidden.rows; ++row)
     hidden_.insert(hidden_.end(), hidden.row(row), hidden.row(row) + hidden.cols);
+  if (hidden.rows == 0) return;
+  const float* last = hidden.row(hidden.rows - 1);
+  last_hidden_.assign(last, last + hidden.cols);
 }
 
 void ModuleDrafter::add_tokens(std::span<const int32_t> tokens) {
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
 }
 
-void ModuleDrafter::feed(int64_t count, LogitRows logits) {
-  const int64_t size = model_.config().hidden_size;
-  if (!state_.reserve(count)) {
-    fail(ErrorCode::kResourceExhausted,
-         "cache of the drafting module: no room for {} more tokens after {}", count,
-         state_.position());
-  }
-  model_.mtp_forward(state_, std::span(tokens_).first(static_cast<size_t>(count)),
-                     {hidden_.data(), count, size}, logits, result_);
+void ModuleDrafter::drop_pairs(int64_t count) {
   tokens_.erase(tokens_.begin(), tokens_.begin() + count);
-  hidden_.erase(hidden_.begin(), hidden_.begin() + count * size);
+  hidden_.erase(hidden_.begin(), hidden_.begin() + count * module_.hidden_size());
 }
 
-void ModuleDrafter::catch_up() {
-  if (const int64_t count = pairs(); count >= kWorthAStep) feed(count, LogitRows::kNone);
+void ModuleDrafter::forget() {
+  drop_pairs(pairs());
+  state_.rewind(0);
+}
+
+void ModuleDrafter::catch_up(int64_t least) {
+  const int64_t count = pairs();
+  if (count == 0 || count < least) return;
+  if (!module_.reserve(state_, count)) return forget();
+  const MtpItem item{&state_,
+                     std::span(tokens_).first(static_cast<size_t>(count)),
+                     {hidden_.data(), count, module_.hidden_size()}};
+  module_.model_.mtp_forward({&item, 1}, LogitRows::kNone, module_.result_);
+  drop_pairs(count);
 }
 
 void ModuleDrafter::rewind(int64_t position, std::span<const float> last_hidden) {
   const int64_t wanted = std::max<int64_t>(position - 1, 0);  // pairs whose token is still known
-  const auto size = static_cast<size_t>(model_.config().hidden_size);
+  const auto size = static_cast<size_t>(module_.hidden_size());
   const auto waiting = static_cast<size_t>(std::max<int64_t>(wanted - state_.position(), 0));
-  HEADGATE_CHECK(static_cast<int64_t>(waiting) <= pairs());
-  state_.rewind(wanted);
-  tokens_.resize(waiting);
-  hidden_.resize(waiting * size);
+  // A module that started anew in the middle of the text does so again.
+  const bool known = static_cast<int64_t>(waiting) <= pairs();
+  state_.rewind(known ? wanted : 0);
+  tokens_.resize(known ? waiting : 0);
+  hidden_.resize(tokens_.size() * size);
+  last_hidden_.assign(last_hidden.begin(), last_hidden.end());
   if (position == 0) return;
   if (last_hidden.empty()) {
     hidden_.resize(hidden_.size() + size, 0.0f);
@@ -79,32 +235,34 @@ void ModuleDrafter::rewind(int64_t position, std::span<const float> last_hidden)
   }
 }
 
-bool ModuleDrafter::ready() const {
-  return !tokens_.empty() &&
-         hidden_.size() == tokens_.size() * static_cast<size_t>(model_.config().hidden_size);
+bool ModuleDrafter::adopt(const Snapshot& pairs, int64_t position,
+                          std::span<const float> last_hidden) {
+  HEADGATE_CHECK(pairs.position() >= position - 1 && tokens_.empty() && hidden_.empty());
+  if (!state_.restore(pairs)) return false;
+  rewind(position, last_hidden);
+  return true;
 }
 
-std::vector<int32_t> ModuleDrafter::draft(int64_t count, Sampler& sampler) {
-  HEADGATE_CHECK(ready());
-  std::vector<int32_t> drafts;
-  feed(pairs(), LogitRows::kLast);
-  const int64_t verified = state_.position();
-  while (true) {
-    try {
-      drafts.push_back(sampler.draft(result_.logits));
-    } catch (const Error&) {
-      break;  // a constraint allows nothing after the drafts so far: the text ends there
-    }
-    if (static_cast<int64_t>(drafts.size()) == count) break;
-    if (!state_.reserve(1)) break;  // the context is nearly full: shorter chains
-    const int64_t size = model_.config().hidden_size;
-    const auto rows = static_cast<int64_t>(result_.hidden.size()) / size;
-    const View last{result_.hidden.data() + (rows - 1) * size, 1, size};
-    model_.mtp_forward(state_, std::span(drafts).last(1), last, LogitRows::kLast, result_);
-  }
-  sampler.uncount(static_cast<int64_t>(drafts.size()));
-  state_.rewind(verified);
-  return drafts;
+void ModuleDrafter::begin_as(const ModuleDrafter& other) {
+  groups_ = other.groups_;
+  std::optional<SequenceState> state = other.state_.fork();
+  if (!state) return;
+  state_ = std::move(*state);
+  hidden_ = other.hidden_;
+  tokens_ = other.tokens_;
+  last_hidden_ = other.last_hidden_;
+}
+
+std::optional<Snapshot> ModuleDrafter::snapshot_at(int64_t pairs) const {
+  std::optional<SequenceState> copy = state_.fork();
+  if (!copy) return std::nullopt;
+  copy->rewind(pairs);
+  return std::move(*copy).freeze();
+}
+
+bool ModuleDrafter::ready() const {
+  return !tokens_.empty() &&
+         hidden_.size() == tokens_.size() * static_cast<size_t>(module_.hidden_size());
 }
 
 }  // namespace headgate

@@ -27,12 +27,20 @@ StateShape shape_of(const Model& model, const EngineOptions& options) {
   return model.state_shape(options.kv_dtype, kPageTokens, drafts > 0 ? drafts + 1 : 0);
 }
 
-// Of the trunk's states. The drafting module keeps one layer's keys and values beside them, for as
-// many tokens at most.
-int64_t budget_of(const Model& model, const EngineOptions& options) {
+bool has_module(const Model& model, const EngineOptions& options) {
+  return most_drafts(options) > 0 && model.has_mtp();
+}
+
+// Of the trunk's states, and what is left for the drafting module, which keeps one layer's keys and
+// values beside them for as many tokens at most.
+struct Budget {
+  int64_t trunk, module;
+};
+
+Budget budget_of(const Model& model, const EngineOptions& options) {
   const StateShape shape = shape_of(model, options);
   const int64_t layers = shape.attention_layers;
-  const bool module = most_drafts(options) > 0 && model.has_mtp() && layers > 0;
+  const bool module = has_module(model, options) && layers > 0;
   int64_t budget = options.state_budget_bytes;
   if (budget == 0) {
     const int64_t context = options.context > 0 ? options.context : model.config().context_length;
@@ -40,7 +48,11 @@ int64_t budget_of(const Model& model, const EngineOptions& options) {
     const int64_t least = pages * shape.page_bytes() + kDefaultStates * shape.recurrent_bytes();
     budget = default_state_budget(module ? (least / layers + 1) * (layers + 1) : least);
   }
-  return module ? budget / (layers + 1) * layers : budget;
+  if (!module) return {budget, 0};
+  // Every sequence may have a page that is hardly begun.
+  const int64_t least = (kMostDrafting + 1) * model.mtp_state_shape(options.kv_dtype).page_bytes();
+  const int64_t share = std::max(budget / (layers + 1), least);
+  return {std::max(budget - share, budget / 2), share};
 }
 
 // The most tokens that one sequence alone can have. One page is left for copies of shared ones.
@@ -70,6 +82,7 @@ void check_options(const EngineOptions& o) {
   check("waiting tokens", o.max_waiting_tokens, 1);
   check("prefill chunk", o.prefill_chunk, 0);
   check("drafts", o.drafts, -1);
+  check_draft_options(o.drafting);
   check("checkpoint distance", o.checkpoint_every, 1);
   if (!(o.prefill_slowdown >= 1.05 && o.prefill_slowdown <= 1000)) {
     fail(ErrorCode::kInvalidArgument, "prefill slowdown: found {}, expected 1.05 to 1000",
@@ -89,7 +102,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
     : model_(std::move(model)),
       text_tokens_(text_tokens),
       options_(checked(options)),
-      pool_(shape_of(*model_, options), budget_of(*model_, options)),
+      pool_(shape_of(*model_, options), budget_of(*model_, options).trunk),
       prefixes_(pool_.shape()),
       context_(context_of(*model_, options, pool_)),
       score_rows_(std::max<int64_t>(
@@ -98,6 +111,12 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
                                         : default_prefill_chunk(model_->config()),
               options.prefill_slowdown, kLongestPrefillStep),
       costs_(kMostDrafting + 1) {
+  if (has_module(*model_, options)) {
+    module_ = std::make_unique<DraftModule>(*model_, text_tokens, options.kv_dtype,
+                                            budget_of(*model_, options).module, options.drafting);
+    module_prefixes_.emplace(*module_);
+    module_->when_full([this] { return module_prefixes_->evict_one(); });
+  }
   // A step that nobody waits for any more is not worth finishing.
   result_.abandon = [this] {
     return std::all_of(planned_.begin(), planned_.end(), [](const Sequence* sequence) {
@@ -121,8 +140,13 @@ void Scheduler::make_drafts(Sequence& sequence) {
   const int64_t wanted = sequence.request().drafts, most = most_drafts(options_);
   if (most == 0 || wanted == 0 || sequence.request().max_tokens == 0) return;
   const int64_t fixed = wanted < 0 ? options_.drafts : std::min(wanted, most);
-  sequence.drafts = std::make_unique<SequenceDrafts>(*model_, options_.kv_dtype, context_,
-                                                     fixed < 0 ? -1 : std::min(fixed, kMostDrafts));
+  sequence.drafts = std::make_unique<SequenceDrafts>(
+      module_.get(), DraftControl(std::clamp<int64_t>(fixed, -1, kMostDrafts), &draft_history_));
+}
+
+void Scheduler::forget_prefixes() {
+  prefixes_.clear();
+  if (module_prefixes_) module_prefixes_->clear();
 }
 
 void Scheduler::drop_ended() {
@@ -187,21 +211,37 @@ int64_t Scheduler::give_rows(Sequence& sequence, int64_t most) {
   return rows;
 }
 
-int64_t Scheduler::give_decode_rows(Sequence& sequence, int64_t decoding) {
-  if (!sequence.begun || sequence.drafts == nullptr || decoding > kMostDrafting)
-    return give_rows(sequence, 1);
-  const Request& request = sequence.request();
-  int64_t limit = std::min(context_ - sequence.size() - 1, most_drafts(options_));
-  if (request.max_tokens >= 0)
-    limit = std::min(limit, request.max_tokens - sequence.generated() - 1);
-  try {
-    sequence.drafted = sequence.drafts->draft(limit, costs_[static_cast<size_t>(decoding)],
-                                              sequence.sampler, sequence.result.drafts);
-  } catch (const Error& e) {
-    // No drafts, then; the module starts anew from here.
-    log_debug("engine: request {} drafts nothing: {}", sequence.ticket->id, e.what());
-    sequence.drafts->follow(false);
+void Scheduler::draft_all(const std::vector<Sequence*>& order, int64_t decoding) {
+  chains_.clear();
+  chained_.clear();
+  if (decoding > kMostDrafting) return;
+  StepCosts& costs = costs_[static_cast<size_t>(decoding)];
+  int64_t passes = 0;
+  for (Sequence* sequence : order) {
+    if (sequence->prefilling() || !sequence->begun || sequence->drafts == nullptr) continue;
+    const Request& request = sequence->request();
+    int64_t limit = std::min(context_ - sequence->size() - 1, most_drafts(options_));
+    if (request.max_tokens >= 0)
+      limit = std::min(limit, request.max_tokens - sequence->generated() - 1);
+    SequenceDrafts::Plan plan = sequence->drafts->plan(limit, costs, sequence->result.drafts);
+    sequence->drafted = std::move(plan.drafts);
+    if (plan.from_module == 0) continue;
+    chains_.push_back({sequence->drafts->drafter(), &sequence->sampler, plan.from_module});
+    chained_.push_back(sequence);
+    passes = std::max(passes, plan.from_module);
   }
+  if (chains_.empty()) return;
+  const auto begun = EngineClock::now();
+  module_->draft(chains_);
+  const double seconds = seconds_between(begun, EngineClock::now());
+  costs.record_drafts(passes, seconds);
+  for (size_t i = 0; i < chains_.size(); ++i) {
+    chained_[i]->drafted = std::move(chains_[i].drafts);
+    chained_[i]->result.drafts.draft_seconds += seconds;
+  }
+}
+
+int64_t Scheduler::give_decode_rows(Sequence& sequence) {
   const auto drafts = static_cast<int64_t>(sequence.drafted.size());
   if (drafts > 0 && sequence.state->reserve(1 + drafts)) {
     sequence.round.assign(1, sequence.tokens.back());
@@ -247,13 +287,16 @@ void Scheduler::plan() {
   const auto decoding = std::count_if(
       order.begin(), order.end(), [](const Sequence* sequence) { return !sequence->prefilling(); });
   for (Sequence* sequence : order) {
-    if (!sequence->state) continue;  // preempted by one before
     if (sequence->drafts != nullptr)
       sequence->drafts->follow(static_cast<int64_t>(order.size()) <= kMostDrafting);
+  }
+  draft_all(order, decoding);
+  for (Sequence* sequence : order) {
+    if (!sequence->state) continue;  // preempted by one before
     if (sequence->prefilling()) {
       reading.push_back(sequence);
     } else {
-      (void)give_decode_rows(*sequence, decoding);
+      (void)give_decode_rows(*sequence);
     }
   }
   if (reading.empty()) return;

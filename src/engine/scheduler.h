@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "cache/prefix_cache.h"
 #include "engine/engine.h"
 #include "engine/fair_shares.h"
+#include "engine/module_prefixes.h"
 #include "engine/prefill_budget.h"
 #include "engine/sequence.h"
 #include "model/model.h"
@@ -29,7 +31,7 @@ class Scheduler {
   void step();
   // Ends everything that is here.
   void end_all(FinishReason reason);
-  void forget_prefixes() { prefixes_.clear(); }
+  void forget_prefixes();
 
   // Fills in what it knows.
   void describe(EngineStats& stats) const;
@@ -55,6 +57,8 @@ class Scheduler {
   bool waits_for_prefix(const Sequence& sequence) const;
   // Keeps the state where the request or the ladder wants one.
   void checkpoint(Sequence& sequence);
+  // Keeps what the drafting module knows after the tokens of `way`, all that the state has.
+  void keep_module(Sequence& sequence, std::span<const int32_t> way);
   // Leaves the state to the cache, if it is worth keeping, or drops it.
   void retire_state(Sequence& sequence);
   Sequence* lowest_ranked();
@@ -66,7 +70,9 @@ class Scheduler {
   void plan_prompts(const std::vector<Sequence*>& reading, int64_t budget);
   int64_t give_rows(Sequence& sequence, int64_t most);
   // One row of a decoding sequence, and drafts where they pay; 0 when there is no room.
-  int64_t give_decode_rows(Sequence& sequence, int64_t decoding);
+  int64_t give_decode_rows(Sequence& sequence);
+  // Drafts for the sequences of `order` that decode, as many as pay where `decoding` do.
+  void draft_all(const std::vector<Sequence*>& order, int64_t decoding);
 
   // The step.
   bool compute();
@@ -81,7 +87,8 @@ class Scheduler {
   void fork(Sequence& sequence, View logits);
   void begin_fork(Sequence& fork, View logits);
   // Draws from a row of logits and hands the token over; the reason when that ends the choice.
-  std::optional<FinishReason> emit(Sequence& sequence, const float* logits);
+  // `forced`: the token to take instead, where it is not negative.
+  std::optional<FinishReason> emit(Sequence& sequence, const float* logits, int32_t forced = -1);
   // emit(), and the end it may bring.
   void emit_last(Sequence& sequence, View logits);
   // Draws as long as the drafts are right, and takes the others back.
@@ -101,7 +108,12 @@ class Scheduler {
   int64_t text_tokens_;
   EngineOptions options_;
   StatePool pool_;
-  PrefixCache prefixes_;  // after the pool its states lie in
+  PrefixCache prefixes_;                           // after the pool its states lie in
+  std::unique_ptr<DraftModule> module_;            // null: the model has none, or nobody drafts
+  std::optional<ModulePrefixes> module_prefixes_;  // with module_, and after it
+  DraftControl draft_history_;                     // of all texts
+  std::vector<DraftModule::Chain> chains_;
+  std::vector<Sequence*> chained_;  // whose they are
   int64_t context_;
   int64_t score_rows_;  // of one step, so that their logits stay small
   PrefillBudget budget_;

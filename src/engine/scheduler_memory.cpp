@@ -102,6 +102,9 @@ void Scheduler::attach_prefix(Sequence& sequence) {
       cached = sequence.state->rewind(match.position);
       HEADGATE_CHECK(cached == match.position);
     }
+    if (cached > 0 && sequence.drafts != nullptr && sequence.drafts->follows())
+      module_prefixes_->find(request.cache_salt, sequence.tokens, cached,
+                             *sequence.drafts->drafter());
     if (sequence.first_step == EngineClock::time_point{}) {
       sequence.result.cached_tokens = cached;
       sequence.result.miss_position = std::min(match.common, sequence.prompt_tokens);
@@ -139,11 +142,17 @@ void Scheduler::checkpoint(Sequence& sequence) {
     return;
   const std::span<const int32_t> way =
       std::span(sequence.tokens).first(static_cast<size_t>(position));
-  if (prefixes_.touch(request.cache_salt, way)) return;
+  if (prefixes_.touch(request.cache_salt, way)) return keep_module(sequence, way);
   if (position - prefixes_.nearest(request.cache_salt, way) < kLeastSaved) return;
   std::optional<Snapshot> snapshot = sequence.state->snapshot();
   while (!snapshot && prefixes_.evict_one()) snapshot = sequence.state->snapshot();
   if (snapshot) prefixes_.insert(request.cache_salt, way, std::move(*snapshot));
+  keep_module(sequence, way);
+}
+
+void Scheduler::keep_module(Sequence& sequence, std::span<const int32_t> way) {
+  if (sequence.drafts == nullptr || !sequence.drafts->follows()) return;
+  module_prefixes_->keep(sequence.request().cache_salt, way, *sequence.drafts->drafter());
 }
 
 void Scheduler::retire_state(Sequence& sequence) {
@@ -156,6 +165,7 @@ void Scheduler::retire_state(Sequence& sequence) {
                     !prefixes_.touch(request.cache_salt, way) &&
                     position - prefixes_.nearest(request.cache_salt, way) >= kLeastSaved;
   if (kept) prefixes_.insert(request.cache_salt, way, std::move(*sequence.state).freeze());
+  if (kept) keep_module(sequence, way);
   sequence.state.reset();
 }
 

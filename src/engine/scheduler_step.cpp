@@ -196,17 +196,26 @@ void Scheduler::feed_module(Sequence& sequence, int64_t rows) {
 void Scheduler::verify(Sequence& sequence, View logits) {
   const auto drafts = static_cast<int64_t>(sequence.drafted.size());
   const int64_t before = sequence.position() - sequence.rows;
+  const auto forced = [&](int64_t place) {
+    return options_.keep_draft && place < drafts && options_.keep_draft(place)
+               ? sequence.drafted[static_cast<size_t>(place)]
+               : -1;
+  };
   int64_t accepted = 0;
-  std::optional<FinishReason> end = emit(sequence, logits.row(0));
-  while (!end && accepted < drafts &&
+  int32_t choice = forced(0);
+  std::optional<FinishReason> end = emit(sequence, logits.row(0), choice);
+  // Forced or drawn, a draft stays when its token is the text's.
+  while (!end && accepted < drafts && (!options_.keep_draft || choice >= 0) &&
          sequence.tokens.back() == sequence.drafted[static_cast<size_t>(accepted)]) {
     ++accepted;
-    end = emit(sequence, logits.row(accepted));
+    choice = forced(accepted);
+    end = emit(sequence, logits.row(accepted), choice);
   }
   const int64_t reached = sequence.state->rewind(before + 1 + accepted);
   HEADGATE_CHECK(reached == before + 1 + accepted);
   feed_module(sequence, 1 + accepted);
-  sequence.drafts->record(drafts, accepted, sequence.result.drafts);
+  sequence.drafts->record(drafts, accepted, end.has_value(), sequence.result.drafts);
+  draft_history_.record_round(sequence.drafts->source(), end ? accepted : drafts, accepted);
   ++sequence.result.drafts.steps;
   totals_.drafted_tokens += drafts;
   totals_.accepted_tokens += accepted;
@@ -276,6 +285,8 @@ void Scheduler::fork(Sequence& sequence, View logits) {
     }
     if (!state) continue;  // it waits, and reads the prompt again
     fork.state.emplace(std::move(*state));
+    if (fork.drafts != nullptr && sequence.drafts != nullptr)
+      fork.drafts->follow_as(*sequence.drafts);
     begin_fork(fork, logits);
   }
 }
@@ -296,12 +307,18 @@ void Scheduler::emit_last(Sequence& sequence, View logits) {
   if (const auto end = emit(sequence, logits.row(logits.rows - 1))) finish(sequence, *end);
 }
 
-std::optional<FinishReason> Scheduler::emit(Sequence& sequence, const float* logits) {
+std::optional<FinishReason> Scheduler::emit(Sequence& sequence, const float* logits,
+                                            int32_t forced) {
   const Request& request = sequence.request();
   if (sequence.draw_error) std::rethrow_exception(std::exchange(sequence.draw_error, nullptr));
-  const SampledToken sampled =
+  SampledToken sampled =
       sequence.drawn ? *std::exchange(sequence.drawn, std::nullopt)
                      : sequence.sampler.sample({logits, static_cast<size_t>(result_.vocabulary)});
+  if (forced >= 0) {
+    sequence.sampler.uncount(1);
+    sequence.sampler.count(forced);
+    sampled.token = forced;
+  }
   const auto& stops = request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) {
     sequence.result.stop_token = sampled.token;

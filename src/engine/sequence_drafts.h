@@ -1,4 +1,4 @@
-// The drafts of one sequence among many: where they come from, how many pay, how they fared.
+// The drafts of one sequence: where they come from, how many pay, how they fared.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +13,19 @@
 
 namespace headgate {
 
-// The module follows a sequence only while few run. When it begins in the middle of a text it knows
-// nothing of what was before: that costs drafts, never a wrong token. Thread rule: the engine's.
+// A sequence that begins to be followed in the middle of a text drafts without what was before:
+// that costs drafts, never a wrong token. Thread rule: the engine's.
 class SequenceDrafts {
  public:
-  // `fixed` as in DraftControl; `context` tokens at most.
-  SequenceDrafts(const Model& model, DType kv_dtype, int64_t context, int64_t fixed);
+  // `module`: the model's, null where it has none.
+  SequenceDrafts(DraftModule* module, const DraftControl& control);
 
-  // Before a step: whether the module should go along from here on.
+  // Whether the module goes along from here on; what it knew is forgotten otherwise.
   void follow(bool on);
-  bool follows() const { return module_ != nullptr; }
+  bool follows() const { return drafter_ != nullptr; }
+  ModuleDrafter* drafter() { return drafter_.get(); }  // null: it does not follow
+  // Follows from where `other`, a sequence with the same text so far, is.
+  void follow_as(const SequenceDrafts& other);
 
   // The text so far; tokens that are drawn come by add_token().
   void begin(std::span<const int32_t> text);
@@ -31,19 +34,22 @@ class SequenceDrafts {
   // follow them those which were known before.
   void add_rows(View hidden, std::span<const int32_t> next);
 
-  // At most `limit` tokens to follow the last one; none where plain decoding is as fast.
-  std::vector<int32_t> draft(int64_t limit, StepCosts& costs, Sampler& sampler, DraftStats& stats);
-  // Of the last drafts so many were right.
-  void record(int64_t drafted, int64_t accepted, DraftStats& stats);
+  // What to draft after the last token, none where plain decoding is as fast.
+  struct Plan {
+    std::vector<int32_t> drafts;  // found in the text
+    int64_t from_module = 0;      // so many are wanted of DraftModule::draft(), by drafter()
+  };
+  Plan plan(int64_t limit, const StepCosts& costs, DraftStats& stats);
+  // Of the last drafts so many were right; with `ended` nobody knows of those behind them.
+  void record(int64_t drafted, int64_t accepted, bool ended, DraftStats& stats);
+  DraftSource source() const { return source_; }  // of the last drafts
 
  private:
-  const Model& model_;
-  DType kv_dtype_;
-  int64_t context_;
+  DraftModule* module_;
   LookupDrafter lookup_;
-  std::unique_ptr<ModuleDrafter> module_;
+  std::unique_ptr<ModuleDrafter> drafter_;
   DraftControl control_;
-  DraftSource source_ = DraftSource::kModule;  // of the last drafts
+  DraftSource source_ = DraftSource::kModule;
 };
 
 }  // namespace headgate

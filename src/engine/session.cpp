@@ -41,6 +41,16 @@ int64_t default_budget(const StateShape& shape, int64_t context) {
   return pages * shape.page_bytes() + (1 + kSnapshots) * shape.recurrent_bytes();
 }
 
+// Null where nothing is drafted or nobody can. One sequence, and room for the drafts after it.
+std::unique_ptr<DraftModule> make_module(const Model& model, int64_t text_tokens, int64_t context,
+                                         const SessionOptions& options) {
+  if (options.drafts == 0 || !model.has_mtp()) return nullptr;
+  const StateShape shape = model.mtp_state_shape(options.kv_dtype, kPageTokens);
+  const int64_t pages = context / kPageTokens + 2;
+  return std::make_unique<DraftModule>(model, text_tokens, options.kv_dtype,
+                                       pages * shape.page_bytes(), options.drafting);
+}
+
 }  // namespace
 
 DType default_kv_dtype(const ModelConfig& config) {
@@ -59,10 +69,10 @@ Session::Data::Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx,
       pool(shape, budget),
       state(create_state(pool)),
       drafting(options.drafts != 0),
-      control(options.drafts) {
-  if (!drafting || !model->has_mtp()) return;
-  module = std::make_unique<ModuleDrafter>(*model, options.kv_dtype, context, kPageTokens);
-  result.keep_hidden = true;
+      module(make_module(*model, text, ctx, options)),
+      drafts(module.get(), DraftControl(options.drafts)) {
+  drafts.follow(true);
+  result.keep_hidden = module != nullptr;
 }
 
 void Session::Data::step(std::span<const int32_t> tokens, LogitRows logits, bool deferred) {
@@ -74,11 +84,9 @@ void Session::Data::step(std::span<const int32_t> tokens, LogitRows logits, bool
   const BatchItem item{&state, tokens, logits, deferred};
   model->forward({&item, 1}, result);
   held.insert(held.end(), tokens.begin(), tokens.end());
-  if (module == nullptr) return;
-  const int64_t size = result.hidden_size;
-  last_hidden.assign(result.hidden.end() - size, result.hidden.end());
-  if (!deferred)  // of a deferred step only the verified rows are, once they are known
-    module->add_hidden({result.hidden.data(), static_cast<int64_t>(tokens.size()), size});
+  if (module != nullptr && !deferred)  // of a deferred step only the verified rows are, once known
+    drafts.drafter()->add_hidden(
+        {result.hidden.data(), static_cast<int64_t>(tokens.size()), result.hidden_size});
 }
 
 void Session::Data::keep_rows(int64_t position) {
@@ -89,9 +97,7 @@ void Session::Data::keep_rows(int64_t position) {
   if (module == nullptr) return;
   const int64_t size = result.hidden_size;
   const int64_t first = after - static_cast<int64_t>(result.hidden.size()) / size;
-  const View verified{result.hidden.data(), position - first, size};
-  module->add_hidden(verified);
-  last_hidden.assign(verified.row(verified.rows - 1), verified.row(verified.rows - 1) + size);
+  drafts.drafter()->add_hidden({result.hidden.data(), position - first, size});
 }
 
 View Session::Data::last_logits() const {
@@ -108,11 +114,13 @@ int64_t Session::Data::reuse_prefix(const std::vector<int32_t>& prompt) {
   held.resize(static_cast<size_t>(kept));
   if (module == nullptr) return kept;
   while (!hidden_at.empty() && hidden_at.back().position > kept) hidden_at.pop_back();
+  const std::span<const float> last = drafts.drafter()->last_hidden();
+  std::vector<float> hidden(last.begin(), last.end());
   if (cut) {
     const bool known = !hidden_at.empty() && hidden_at.back().position == kept;
-    last_hidden = known ? hidden_at.back().hidden : std::vector<float>();
+    hidden = known ? hidden_at.back().hidden : std::vector<float>();
   }
-  module->rewind(kept, last_hidden);
+  drafts.drafter()->rewind(kept, hidden);
   return kept;
 }
 
@@ -120,7 +128,7 @@ bool Session::Data::prefill(const GenerationRequest& request) {
   const auto total = static_cast<int64_t>(request.prompt.size());
   const int64_t snapshot_at = total - kSnapshotDistance;
   if (module != nullptr && !held.empty())
-    module->add_tokens(std::span(request.prompt).subspan(held.size(), 1));
+    drafts.drafter()->add_tokens(std::span(request.prompt).subspan(held.size(), 1));
   while (static_cast<int64_t>(held.size()) < total) {
     if (request.cancel != nullptr && request.cancel->load()) return false;
     const auto from = static_cast<int64_t>(held.size());
@@ -132,14 +140,15 @@ bool Session::Data::prefill(const GenerationRequest& request) {
          to == total ? LogitRows::kLast : LogitRows::kNone);
     if (module != nullptr) {
       const auto known = static_cast<size_t>(std::min(to + 1, total) - from - 1);
-      module->add_tokens(rest.subspan(1, known));
-      module->catch_up();
+      drafts.drafter()->add_tokens(rest.subspan(1, known));
+      drafts.drafter()->catch_up();
     }
     // Without budget for a snapshot a later rewind replays more; nothing else is lost.
     if (to == snapshot_at && !state.keep_snapshot()) {
       log_debug("no budget for a state snapshot at {}", to);
     } else if (to == snapshot_at && module != nullptr) {
-      hidden_at.push_back({to, last_hidden});
+      const std::span<const float> last = drafts.drafter()->last_hidden();
+      hidden_at.push_back({to, {last.begin(), last.end()}});
     }
     if (request.on_prefill) request.on_prefill(to, total);
   }
@@ -158,6 +167,7 @@ Session::Session(std::shared_ptr<const Model> model, int64_t text_tokens,
     fail(ErrorCode::kInvalidArgument, "drafts: found {}, expected -1 to {}", options.drafts,
          kMostDrafts);
   }
+  check_draft_options(options.drafting);
   const int64_t most = options.drafts < 0 ? kMostDrafts : options.drafts;
   const StateShape shape =
       model->state_shape(options.kv_dtype, kPageTokens, most > 0 ? most + 1 : 0);
@@ -215,7 +225,7 @@ void Session::clear() {
   data_->state.rewind(0);
   data_->held.clear();
   data_->hidden_at.clear();
-  if (data_->module != nullptr) data_->module->rewind(0, {});
+  if (data_->module != nullptr) data_->drafts.drafter()->rewind(0, {});
 }
 
 int64_t Session::position() const { return static_cast<int64_t>(data_->held.size()); }

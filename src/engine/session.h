@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/draft_control.h"
 #include "engine/outcome.h"
 #include "model/model.h"
 #include "sampling/sampler.h"
@@ -24,6 +25,7 @@ struct SessionOptions {
   // Tokens drafted per step and verified by the next: 0 none, -1 as many as pay. Never changes a
   // text, only its speed.
   int64_t drafts = 0;
+  DraftOptions drafting = {};  // how they are drawn
 };
 
 // fp32 while a token's keys and values take at most 16 KiB so, bf16 beyond: small models stay

@@ -7,9 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/draft_control.h"
-#include "engine/lookup_drafter.h"
-#include "engine/module_drafter.h"
+#include "engine/sequence_drafts.h"
 #include "engine/session.h"
 
 namespace headgate {
@@ -26,12 +24,10 @@ struct Session::Data {
 
   // Drafting; all of it empty or idle without drafts.
   bool drafting;
-  std::unique_ptr<ModuleDrafter> module;  // null when the model has no module
-  LookupDrafter lookup;
-  DraftControl control;
+  std::unique_ptr<DraftModule> module;  // null when the model has none
+  SequenceDrafts drafts;
   StepCosts costs;
-  std::vector<float> last_hidden;  // of the last token held, when `module` is there
-  // The same at the kept snapshots: where a rewind may lead.
+  // The last token's hidden state at the kept snapshots: where a rewind may lead.
   struct HiddenAt {
     int64_t position;
     std::vector<float> hidden;

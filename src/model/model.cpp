@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "model/decoder.h"
+#include "model/head_rows.h"
 #include "model/step.h"
 #include "model/weights.h"
 
@@ -14,6 +15,7 @@ struct Model::Impl {
   RopeTable rope;
   ModelWeights weights;
   mutable StepBuffers buffers;
+  mutable HeadRows head_rows = {};
 
   // Begins a step: no sequences yet.
   Step begin(const Trace& trace) const {
@@ -65,7 +67,7 @@ std::shared_ptr<const Model> Model::load(const Checkpoint& checkpoint, Backend& 
   RopeTable rope = make_rope_table(config.rope, config.attention.rotary_dims);
   ModelWeights weights = load_weights(checkpoint, config, backend, options);
   auto impl = std::make_unique<Impl>(
-      Impl{std::move(config), backend, std::move(rope), std::move(weights), {}});
+      Impl{std::move(config), backend, std::move(rope), std::move(weights), {}, {}});
   struct Loaded : Model {  // make_shared needs a constructor it may call
     explicit Loaded(std::unique_ptr<Impl> i) : Model(std::move(i)) {}
   };
@@ -123,18 +125,26 @@ void Model::forward(std::span<const BatchItem> items, StepResult& result,
     item.state->advance(static_cast<int64_t>(item.tokens.size()), item.deferred);
 }
 
-void Model::mtp_forward(SequenceState& mtp_state, std::span<const int32_t> tokens, View hidden,
-                        LogitRows logits, StepResult& result) const {
-  HEADGATE_CHECK(has_mtp() && fits(mtp_state.shape(), mtp_state_shape(DType::kF32)));
-  HEADGATE_CHECK(hidden.rows == static_cast<int64_t>(tokens.size()) &&
-                 hidden.cols == impl_->config.hidden_size);
-  impl_->check_tokens(tokens);
+void Model::mtp_forward(std::span<const MtpItem> items, LogitRows logits, StepResult& result,
+                        const VocabularyPart* part) const {
+  HEADGATE_CHECK(has_mtp());
+  const StateShape shape = mtp_state_shape(DType::kF32);
+  for (const MtpItem& item : items) {
+    HEADGATE_CHECK(item.state != nullptr && fits(item.state->shape(), shape));
+    HEADGATE_CHECK(item.hidden.rows == static_cast<int64_t>(item.tokens.size()) &&
+                   item.hidden.cols == impl_->config.hidden_size);
+    impl_->check_tokens(item.tokens);
+  }
   const StepEnd end(impl_->buffers);
   Step step = impl_->begin(nullptr);
-  step.add_sequence(mtp_state, hidden.rows);
-  step.buffers.tokens.assign(tokens.begin(), tokens.end());
-  run_mtp(step, impl_->weights, hidden, logits, result);
-  mtp_state.advance(hidden.rows);
+  for (const MtpItem& item : items) {
+    step.add_sequence(*item.state, item.hidden.rows);
+    step.buffers.tokens.insert(step.buffers.tokens.end(), item.tokens.begin(), item.tokens.end());
+  }
+  const bool all = part == nullptr || part->leading == 0;
+  if (!all) impl_->head_rows.select(impl_->backend, impl_->weights.output(), *part);
+  run_mtp(step, impl_->weights, items, logits, all ? nullptr : &impl_->head_rows, result);
+  for (const MtpItem& item : items) item.state->advance(item.hidden.rows);
 }
 
 }  // namespace headgate

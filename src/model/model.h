@@ -55,6 +55,24 @@ struct StepResult {
   std::function<bool()> abandon = nullptr;
 };
 
+// One sequence's part of a pass of the drafting module: pairs of hidden states and the tokens that
+// follow them.
+struct MtpItem {
+  SequenceState* state = nullptr;  // from a pool with mtp_state_shape(); advanced
+  std::span<const int32_t> tokens;
+  View hidden;  // [tokens.size(), hidden_size]
+};
+
+// Tokens that logits are wanted of: ids [0, leading), then for each group g the 16 ids from 16 g
+// on. Drafts need not weigh every token there is, and the head is the dearest part of a draft.
+struct VocabularyPart {
+  static constexpr int64_t kGroup = 16;
+  int64_t leading = 0;          // a multiple of 16; 0: the whole vocabulary, and no groups
+  std::vector<int32_t> groups;  // ascending, none of them below `leading`
+
+  int64_t size() const { return leading + static_cast<int64_t>(groups.size()) * kGroup; }
+};
+
 // Receives inner values while a step runs: "layer3.router_logits" with its matrix. For tests and
 // inspection.
 using Trace = std::function<void(std::string_view name, View value)>;
@@ -86,15 +104,16 @@ class Model {
                const Trace& trace = nullptr) const;
 
   // Multi-token prediction (only when has_mtp()): pairs (hidden_i, token_{i+1}), `hidden`
-  // [tokens.size(), hidden_size] final-normed, at positions mtp_state.position()...; writes m
-  // [tokens, hidden_size] and, for the last row or all rows, logits. `mtp_state` comes from a pool
-  // with mtp_state_shape() and has reserved room; it is advanced. The module's output is
-  // final-normed, so a second draft passes result.hidden of the first back in as `hidden` (it may
-  // be the same memory), and dropping drafts is mtp_state.rewind(). Source: DeepSeek-V3 (arXiv
-  // 2412.19437, section 2.2) with Qwen3-Next's order: embedding first, hidden state second.
+  // final-normed, at positions state.position()... of each item's state, which has reserved room
+  // and is advanced; writes m [all tokens, hidden_size] and logits of each item's last row or of
+  // all rows. The module's output is final-normed, so a second draft passes result.hidden of the
+  // first back in as `hidden` (it may be the same memory), and dropping drafts is state.rewind().
+  // With `part`, logits are [rows, part->size()] of those tokens, with the bits they have among
+  // all. Source: DeepSeek-V3 (arXiv 2412.19437, section 2.2) with Qwen3-Next's order: embedding
+  // first, hidden state second.
   StateShape mtp_state_shape(DType kv_dtype, int64_t page_tokens = 256) const;
-  void mtp_forward(SequenceState& mtp_state, std::span<const int32_t> tokens, View hidden,
-                   LogitRows logits, StepResult& result) const;
+  void mtp_forward(std::span<const MtpItem> items, LogitRows logits, StepResult& result,
+                   const VocabularyPart* part = nullptr) const;
 
  private:
   struct Impl;

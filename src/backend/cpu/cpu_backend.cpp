@@ -88,6 +88,21 @@ std::string CpuBackend::description() const {
       replaced > 0 ? fmt::format(", {} kernels replaced by slower ones", replaced) : std::string());
 }
 
+std::unique_ptr<Matrix> CpuBackend::rows_of(const Matrix& w, int64_t first, int64_t count) {
+  HEADGATE_CHECK(first % kPanelRows == 0 && count > 0 && first >= 0 && first + count <= w.rows());
+  WeightView view = static_cast<const CpuMatrix&>(w).view;
+  if (view.layout == WeightLayout::kPanels) {
+    view.data += first / kPanelRows * view.panel_bytes();
+  } else {
+    std::vector<int64_t> order(static_cast<size_t>(count));
+    for (int64_t row = 0; row < count; ++row)
+      order[static_cast<size_t>(row)] = view.stored_row(first + row);
+    view.row_order = std::move(order);
+  }
+  view.rows = count;
+  return std::make_unique<CpuMatrix>(std::move(view), HugeBuffer());
+}
+
 std::unique_ptr<Matrix> CpuBackend::make_matrix(const MatrixSource& given) {
   WeightView view = plan_weights(given, weight_options_);
   MatrixSource source = given;

@@ -39,6 +39,7 @@ class CpuBackend final : public Backend {
   std::string description() const override;
   std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) override;
   std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) override;
+  std::unique_ptr<Matrix> rows_of(const Matrix& w, int64_t first, int64_t count) override;
   void use_image(WeightImage* image) override { image_ = image; }
 
   void linear(MutView y, View x, const Matrix& w) override;

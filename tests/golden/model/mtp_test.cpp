@@ -85,7 +85,8 @@ class Speculator {
     View hidden{hidden_.data(), static_cast<int64_t>(pending_.size()), model_.config().hidden_size};
     std::span<const int32_t> tokens = pending_;
     while (static_cast<int64_t>(drafts.size()) < k_) {
-      model_.mtp_forward(mtp_, tokens, hidden, LogitRows::kLast, draft_);
+      const MtpItem item{&mtp_, tokens, hidden};
+      model_.mtp_forward({&item, 1}, LogitRows::kLast, draft_);
       drafts.push_back(argmax(draft_.logits));
       hidden = View{draft_.hidden.data(), hidden.rows, hidden.cols}.row_range(hidden.rows - 1, 1);
       tokens = std::span(drafts).last(1);
@@ -131,8 +132,8 @@ TEST_P(GoldenMtp, HiddenStatesAndDraftsEqualTheReferences) {
     SequenceState mtp = std::move(*pool.create());
     ASSERT_TRUE(mtp.reserve(static_cast<int64_t>(ids.size()) + 4));
     StepResult out;
-    c.model().mtp_forward(mtp, next, {trunk.hidden.data(), static_cast<int64_t>(ids.size()), size},
-                          LogitRows::kAll, out);
+    const MtpItem pairs{&mtp, next, {trunk.hidden.data(), static_cast<int64_t>(ids.size()), size}};
+    c.model().mtp_forward({&pairs, 1}, LogitRows::kAll, out);
     EXPECT_TRUE(all_near(out.hidden, c.floats(name + "hidden"), 5e-4));
     const std::vector<float> logits = c.floats(name + "logits");
     EXPECT_TRUE(all_near(std::span(out.logits).last(logits.size()), logits, c.logit_limit()));
@@ -146,7 +147,8 @@ TEST_P(GoldenMtp, HiddenStatesAndDraftsEqualTheReferences) {
           << "draft " << i;
       drafts.push_back(argmax(last));
       const View hidden{out.hidden.data() + out.hidden.size() - static_cast<size_t>(size), 1, size};
-      c.model().mtp_forward(mtp, std::span(drafts).last(1), hidden, LogitRows::kLast, out);
+      const MtpItem draft{&mtp, std::span(drafts).last(1), hidden};
+      c.model().mtp_forward({&draft, 1}, LogitRows::kLast, out);
       last = out.logits;
     }
     EXPECT_EQ(drafts, c.ids(name + "draft_tokens"));
@@ -176,9 +178,10 @@ TEST_P(GoldenMtp, PairsInPiecesEqualPairsAtOnce) {
   for (int64_t from = 0; from < count; from += 7) {
     const int64_t piece = std::min<int64_t>(7, count - from);
     ASSERT_TRUE(mtp.reserve(piece));
-    c.model().mtp_forward(
-        mtp, std::span(next).subspan(static_cast<size_t>(from), static_cast<size_t>(piece)),
-        hidden.row_range(from, piece), LogitRows::kNone, out);
+    const MtpItem pairs{
+        &mtp, std::span(next).subspan(static_cast<size_t>(from), static_cast<size_t>(piece)),
+        hidden.row_range(from, piece)};
+    c.model().mtp_forward({&pairs, 1}, LogitRows::kNone, out);
     EXPECT_TRUE(out.logits.empty());
     all.insert(all.end(), out.hidden.begin(), out.hidden.end());
   }

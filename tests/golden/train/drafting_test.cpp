@@ -46,7 +46,8 @@ double drafted(const GoldenCase& golden, const std::vector<int32_t>& ids, int64_
     const int64_t first = step == 1 ? 1 : origin + step, count = origin + step - first + 1;
     const std::span<const int32_t> tokens(ids.data() + first, static_cast<size_t>(count));
     EXPECT_TRUE(mtp.reserve(count));
-    model.mtp_forward(mtp, tokens, View(hidden.data(), count, width), LogitRows::kLast, result);
+    const MtpItem pairs{&mtp, tokens, View(hidden.data(), count, width)};
+    model.mtp_forward({&pairs, 1}, LogitRows::kLast, result);
     hidden.assign(result.hidden.end() - width, result.hidden.end());
   }
   return loss_of(result, ids[static_cast<size_t>(origin + 4)]);
