@@ -4,8 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "grammar/character_sets.h"
-#include "grammar/expression.h"
+#include "chat/text_without.h"
 #include "grammar/json_schema.h"
 
 namespace headgate {
@@ -205,24 +204,9 @@ class Builder {
   int32_t raw_text(int32_t from) {
     if (raw_ < 0) {
       raw_ = grammar_.add_rule("parameter-text");
-      WorkBudget budget("parameter text");
-      const auto any = [] {
-        return Expression::repeat(Expression::of_class(CodePointSet::all()), 0, kUnbounded);
-      };
-      std::vector<Expression> ends;
-      for (const char* mark : {"</parameter>", "</function>", "<parameter="})
-        ends.push_back(Expression::sequence({any(), Expression::literal_utf8(mark), any()}));
-      const Dfa set = complement(character_dfa(Expression::choice(std::move(ends)), budget));
-      const int32_t start = grammar_.state(), end = grammar_.state();
-      std::vector<int32_t> states;
-      for (size_t i = 0; i < set.states.size(); ++i) states.push_back(grammar_.state());
-      grammar_.nfa().add_epsilon(start, states[0]);
-      for (size_t i = 0; i < set.states.size(); ++i) {
-        for (const Dfa::Range& range : set.states[i].ranges)
-          grammar_.nfa().add_utf8(states[i], CodePointSet({{range.low, range.high}}),
-                                  states[static_cast<size_t>(range.target)]);
-        if (set.states[i].accepting) grammar_.nfa().add_epsilon(states[i], end);
-      }
+      const std::vector<std::string> marks{"</parameter>", "</function>", "<parameter="};
+      const int32_t start = grammar_.state();
+      const int32_t end = add_text_without(grammar_, start, marks);
       grammar_.define(raw_, start, end);
     }
     return grammar_.call(from, raw_);
