@@ -137,6 +137,19 @@ struct RopeTable {
   float scale = 1.0f;                      // multiplied onto cos and sin
 };
 
+// One sequence's rows, and how its positions are turned into angles.
+struct RopeSpan {
+  RowSpan rows;
+  const RopeTable* table = nullptr;
+};
+
+// Heads to rotate in place: head h of a token starts at column h * head_stride of x [tokens, heads
+// * head_stride].
+struct RopePart {
+  MutView x;
+  int64_t heads = 0, head_stride = 0;
+};
+
 // One of several products with the same activations. The matrix is not owned.
 struct LinearPart {
   MutView y;  // [tokens, w->rows()]; the parts' outputs must not overlap
@@ -156,8 +169,8 @@ class Backend {
   // Weights. Throws kUnsupported for a dtype the backend has no kernel for.
   virtual std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) = 0;
   virtual std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) = 0;
-  // Rows [first, first + count) of `w` as a matrix of their own, which reads w's memory and must not
-  // outlive it; `first` is a multiple of 16. Its products have the bits of w's.
+  // Rows [first, first + count) of `w` as a matrix of their own, which reads w's memory and must
+  // not outlive it; `first` is a multiple of 16. Its products have the bits of w's.
   virtual std::unique_ptr<Matrix> rows_of(const Matrix& w, int64_t first, int64_t count) = 0;
   // Weights made from now on are taken from the image where it holds them, else put into it; null
   // ends that. A backend may ignore it.
@@ -208,10 +221,9 @@ class Backend {
                                std::span<const RecurrentSpan> spans) = 0;
 
   // Rotates the first 2 * inverse_frequencies.size() dims of every head, half-split pairs (NeoX
-  // order), in place. x [tokens, heads * head_stride]: head h of a token starts at column h *
-  // head_stride.
-  virtual void rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
-                    std::span<const RowSpan> spans) = 0;
+  // order), in place; all parts have the same tokens. Spans in the order of their rows, tables of
+  // one size.
+  virtual void rope(std::span<const RopePart> parts, std::span<const RopeSpan> spans) = 0;
   // Writes k, v [tokens, kv_heads * head_dim] to the pages at each span's positions.
   virtual void kv_store(View k, View v, const KvLayout& layout, std::span<const KvSpan> spans) = 0;
   // o [tokens, heads * head_dim] = softmax(scale * q k^T) v over positions 0..own; q head h starts

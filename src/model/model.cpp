@@ -12,7 +12,8 @@ namespace headgate {
 struct Model::Impl {
   ModelConfig config;
   Backend& backend;
-  RopeTable rope;
+  RopeTables ropes;
+  int64_t native_context, longest_context;
   ModelWeights weights;
   mutable StepBuffers buffers;
   mutable HeadRows head_rows = {};
@@ -24,7 +25,8 @@ struct Model::Impl {
     buffers.tokens.clear();
     buffers.rows.clear();
     buffers.deferred.clear();
-    return {backend, config, rope, buffers, trace ? &trace : nullptr};
+    buffers.stretched.clear();
+    return {backend, config, ropes, buffers, trace ? &trace : nullptr};
   }
 
   void check_tokens(std::span<const int32_t> tokens) const {
@@ -50,6 +52,31 @@ class StepEnd {
   StepBuffers& buffers_;
 };
 
+struct Rotations {
+  RopeTables tables;
+  int64_t native_context, longest_context;
+};
+
+Rotations rotations_of(const ModelConfig& config, double factor) {
+  const int64_t dims = config.attention.rotary_dims;
+  RopeConfig plain = config.rope, stretched = config.rope;
+  if (factor == 0) {
+    const RopeTable table = make_rope_table(plain, dims);
+    return {{table, table}, config.context_length, config.context_length};
+  }
+  if (!(factor >= 1 && factor <= 1024))
+    fail(ErrorCode::kInvalidArgument, "YaRN factor {}: expected 1 to 1024", factor);
+  const int64_t native = plain.yarn ? plain.original_context : config.context_length;
+  plain.yarn = false;
+  stretched.yarn = true;
+  stretched.original_context = native;
+  // A scale that the file gives goes with the file's factor.
+  if (factor != config.rope.factor) stretched.attention_factor.reset();
+  stretched.factor = factor;
+  const auto longest = static_cast<int64_t>(static_cast<double>(native) * factor);
+  return {{make_rope_table(plain, dims), make_rope_table(stretched, dims)}, native, longest};
+}
+
 bool fits(const StateShape& have, const StateShape& want) {
   return have.attention_layers == want.attention_layers && have.kv.kv_heads == want.kv.kv_heads &&
          have.kv.head_dim == want.kv.head_dim && have.recurrent_layers == want.recurrent_layers &&
@@ -64,10 +91,16 @@ Model::~Model() = default;
 std::shared_ptr<const Model> Model::load(const Checkpoint& checkpoint, Backend& backend,
                                          const LoadOptions& options) {
   ModelConfig config = read_model_config(checkpoint);
-  RopeTable rope = make_rope_table(config.rope, config.attention.rotary_dims);
+  Rotations rotations = rotations_of(config, options.yarn_factor);
   ModelWeights weights = load_weights(checkpoint, config, backend, options);
-  auto impl = std::make_unique<Impl>(
-      Impl{std::move(config), backend, std::move(rope), std::move(weights), {}, {}});
+  auto impl = std::make_unique<Impl>(Impl{std::move(config),
+                                          backend,
+                                          std::move(rotations.tables),
+                                          rotations.native_context,
+                                          rotations.longest_context,
+                                          std::move(weights),
+                                          {},
+                                          {}});
   struct Loaded : Model {  // make_shared needs a constructor it may call
     explicit Loaded(std::unique_ptr<Impl> i) : Model(std::move(i)) {}
   };
@@ -75,6 +108,8 @@ std::shared_ptr<const Model> Model::load(const Checkpoint& checkpoint, Backend& 
 }
 
 const ModelConfig& Model::config() const { return impl_->config; }
+int64_t Model::native_context() const { return impl_->native_context; }
+int64_t Model::longest_context() const { return impl_->longest_context; }
 bool Model::has_mtp() const { return impl_->weights.mtp != nullptr; }
 int64_t Model::weight_bytes() const { return stored_bytes(impl_->weights); }
 int64_t Model::weight_bytes_per_token() const {
@@ -117,7 +152,8 @@ void Model::forward(std::span<const BatchItem> items, StepResult& result,
   const StepEnd end(impl_->buffers);
   Step step = impl_->begin(trace);
   for (const BatchItem& item : items) {
-    step.add_sequence(*item.state, static_cast<int64_t>(item.tokens.size()), item.deferred);
+    step.add_sequence(*item.state, static_cast<int64_t>(item.tokens.size()), item.deferred,
+                      item.stretched);
     step.buffers.tokens.insert(step.buffers.tokens.end(), item.tokens.begin(), item.tokens.end());
   }
   run_decoder(step, impl_->weights, items, result);
@@ -138,7 +174,7 @@ void Model::mtp_forward(std::span<const MtpItem> items, LogitRows logits, StepRe
   const StepEnd end(impl_->buffers);
   Step step = impl_->begin(nullptr);
   for (const MtpItem& item : items) {
-    step.add_sequence(*item.state, item.hidden.rows);
+    step.add_sequence(*item.state, item.hidden.rows, false, item.stretched);
     step.buffers.tokens.insert(step.buffers.tokens.end(), item.tokens.begin(), item.tokens.end());
   }
   const bool all = part == nullptr || part->leading == 0;

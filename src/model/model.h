@@ -25,6 +25,10 @@ struct LoadOptions {
   // instead of packing again. A missing, stale or damaged file is written anew (one warning).
   // Empty: none. Ignored for models in memory.
   std::string packed_cache;
+  // From 1 on: sequences marked `stretched` turn positions by YaRN with this factor and may be so
+  // many times as long as the context the model was made for; all others are not touched by it,
+  // even where the file asks for YaRN. 0: what the file says, for all.
+  double yarn_factor = 0;
   LoadProgress progress;
 };
 
@@ -39,6 +43,7 @@ struct BatchItem {
   // Some of the tokens may be wrong (drafts): state->rewind() to any position among them is exact
   // and free until the next step. At most state->shape().deferred_rows tokens for hybrid models.
   bool deferred = false;
+  bool stretched = false;  // LoadOptions::yarn_factor; the same in every step of a sequence
 };
 
 // Results in batch order: item 0's rows, then item 1's. Buffers are reused between steps.
@@ -60,7 +65,8 @@ struct StepResult {
 struct MtpItem {
   SequenceState* state = nullptr;  // from a pool with mtp_state_shape(); advanced
   std::span<const int32_t> tokens;
-  View hidden;  // [tokens.size(), hidden_size]
+  View hidden;             // [tokens.size(), hidden_size]
+  bool stretched = false;  // as the sequence is
 };
 
 // Tokens that logits are wanted of: ids [0, leading), then for each group g the 16 ids from 16 g
@@ -93,6 +99,9 @@ class Model {
   StateShape state_shape(DType kv_dtype, int64_t page_tokens = 256,
                          int64_t deferred_rows = 0) const;
   bool has_mtp() const;
+  // Most tokens of a sequence that is not stretched, and of one that is (equal where nothing is).
+  int64_t native_context() const;
+  int64_t longest_context() const;
   int64_t weight_bytes() const;
   int64_t weight_bytes_per_token() const;  // bytes of weights one decoded token reads (batch 1)
   int64_t routed_bytes_per_token() const;  // of these, the routed experts

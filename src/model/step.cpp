@@ -7,13 +7,14 @@
 
 namespace headgate {
 
-void Step::add_sequence(SequenceState& state, int64_t count, bool deferred) {
+void Step::add_sequence(SequenceState& state, int64_t count, bool deferred, bool stretched) {
   HEADGATE_CHECK(count <= state.capacity() - state.position());
   const StateShape& shape = state.shape();
   HEADGATE_CHECK(!deferred || shape.recurrent_layers == 0 || count <= shape.deferred_rows);
   for (const SequenceState* other : buffers.states) HEADGATE_CHECK(other != &state);
   buffers.states.push_back(&state);
   buffers.deferred.push_back(deferred);
+  buffers.stretched.push_back(stretched);
   buffers.rows.push_back({tokens, count, state.position()});
   tokens += count;
 }
@@ -34,9 +35,18 @@ Step Step::part(int64_t first, int64_t most) const {
     buffers.part_sequences.push_back(i);
     count += taken;
   }
-  Step part{backend, config, rope, buffers, trace, count, prefix};
+  Step part{backend, config, ropes, buffers, trace, count, prefix};
   part.is_part = true;
   return part;
+}
+
+std::span<const RopeSpan> Step::rope() const {
+  buffers.rope.clear();
+  for (size_t i = 0; i < rows().size(); ++i) {
+    const bool stretched = buffers.stretched[sequence(i)];
+    buffers.rope.push_back({rows()[i], stretched ? &ropes.stretched : &ropes.plain});
+  }
+  return buffers.rope;
 }
 
 std::span<const KvSpan> Step::kv(int64_t attention_layer) const {

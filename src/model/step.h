@@ -20,7 +20,9 @@ struct StepBuffers {
   ScratchStack scratch;
   std::vector<int32_t> tokens;
   std::vector<SequenceState*> states;
-  std::vector<bool> deferred;  // by sequence
+  std::vector<bool> deferred;   // by sequence
+  std::vector<bool> stretched;  // by sequence
+  std::vector<RopeSpan> rope;
   std::vector<RowSpan> rows;
   std::vector<RowSpan> part_rows;      // of the part being computed
   std::vector<size_t> part_sequences;  // whose they are
@@ -33,11 +35,16 @@ struct StepBuffers {
 // Rows of a long step that mixers and dense MLPs compute at a time.
 constexpr int64_t kPartRows = 512;
 
+// Rotations of the model's own context and of the stretched one (LoadOptions::yarn_factor).
+struct RopeTables {
+  RopeTable plain, stretched;
+};
+
 // One step: rows [0, tokens) of every activation matrix, split over sequences by `rows`.
 struct Step {
   Backend& backend;
   const ModelConfig& config;
-  const RopeTable& rope;
+  const RopeTables& ropes;
   StepBuffers& buffers;
   const Trace* trace;  // null: nobody listens
   int64_t tokens = 0;
@@ -45,7 +52,7 @@ struct Step {
   bool is_part = false;     // a range of another step's rows
 
   // Adds one sequence's next `count` rows, which may be taken back when `deferred`.
-  void add_sequence(SequenceState& state, int64_t count, bool deferred = false);
+  void add_sequence(SequenceState& state, int64_t count, bool deferred, bool stretched);
 
   MutView take(int64_t cols) const { return buffers.scratch.take(tokens, cols); }
   std::span<const RowSpan> rows() const { return is_part ? buffers.part_rows : buffers.rows; }
@@ -53,6 +60,7 @@ struct Step {
   // before them must have been computed, and the parts share one part's memory. Valid until the
   // next call.
   Step part(int64_t first, int64_t most) const;
+  std::span<const RopeSpan> rope() const;  // valid until the next call
   // Views of the sequences' states in one layer; valid until the next call.
   std::span<const KvSpan> kv(int64_t attention_layer) const;
   std::span<const RecurrentSpan> recurrent(int64_t recurrent_layer) const;

@@ -60,8 +60,7 @@ class CpuBackend final : public Backend {
                         const DeltaShape& shape, std::span<const RecurrentSpan> spans) override;
   void gated_delta_net(MutView o, const DeltaNetInputs& in, const DeltaNetParams& params,
                        std::span<const RecurrentSpan> spans) override;
-  void rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
-            std::span<const RowSpan> spans) override;
+  void rope(std::span<const RopePart> parts, std::span<const RopeSpan> spans) override;
   void kv_store(View k, View v, const KvLayout& layout, std::span<const KvSpan> spans) override;
   void attention(MutView o, View q, int64_t heads, int64_t q_stride, float scale,
                  const KvLayout& layout, std::span<const KvSpan> spans) override;

@@ -166,32 +166,40 @@ TEST_P(Ops, ConvolutionContinuesFromItsState) {
   }
 }
 
-TEST_P(Ops, RopeRotatesHalfSplitPairs) {
+TEST_P(Ops, RopeRotatesHalfSplitPairsByEachSpansTable) {
   const auto backend = backend_of(GetParam());
-  const int64_t heads = 3, stride = 30, half = 6, tokens = 20;
-  RopeTable table;
+  const int64_t stride = 30, half = 6, tokens = 20;
+  RopeTable plain, stretched;
   for (int64_t j = 0; j < half; ++j)
-    table.inverse_frequencies.push_back(
+    plain.inverse_frequencies.push_back(
         std::pow(10000.0f, -static_cast<float>(j) / static_cast<float>(half)));
-  table.scale = 1.25f;
-  const std::vector<float> x = random_floats(tokens * heads * stride, 1);
-  std::vector<float> got = x, want = x;
-  const std::vector<RowSpan> spans = {{0, 13, 1000}, {13, 7, 0}};
-  backend->rope(view_of(got, tokens), heads, stride, table, spans);
-  for (int64_t t = 0; t < tokens; ++t) {
-    const int64_t position = t < 13 ? 1000 + t : t - 13;
-    for (int64_t h = 0; h < heads; ++h) {
-      float* row = want.data() + (t * heads + h) * stride;
-      for (int64_t j = 0; j < half; ++j) {
-        const float angle = static_cast<float>(position) * table.inverse_frequencies[j];
-        const float c = std::cos(angle) * 1.25f, s = std::sin(angle) * 1.25f;
-        const float a = row[j], b = row[j + half];
-        row[j] = a * c - b * s;
-        row[j + half] = b * c + a * s;
+  for (const float f : plain.inverse_frequencies) stretched.inverse_frequencies.push_back(f / 4);
+  stretched.scale = 1.25f;
+  const RopeSpan spans[] = {
+      {{0, 12, 1000}, &stretched}, {{12, 1, 7}, &plain}, {{13, 7, 0}, &plain}};
+  std::vector<float> got[2], want[2];
+  std::vector<RopePart> parts;
+  for (const int64_t heads : {3, 1}) {
+    const size_t p = parts.size();
+    got[p] = want[p] = random_floats(tokens * heads * stride, p + 1);
+    parts.push_back({view_of(got[p], tokens), heads, stride});
+    for (int64_t t = 0; t < tokens; ++t) {
+      const RopeTable& table = t < 12 ? stretched : plain;
+      const int64_t position = t < 12 ? 1000 + t : t == 12 ? 7 : t - 13;
+      for (int64_t h = 0; h < heads; ++h) {
+        float* row = want[p].data() + (t * heads + h) * stride;
+        for (int64_t j = 0; j < half; ++j) {
+          const float angle = static_cast<float>(position) * table.inverse_frequencies[j];
+          const float c = std::cos(angle) * table.scale, s = std::sin(angle) * table.scale;
+          const float a = row[j], b = row[j + half];
+          row[j] = a * c - b * s;
+          row[j + half] = b * c + a * s;
+        }
       }
     }
   }
-  EXPECT_LT(error_of(got, want), 1e-6f);
+  backend->rope(parts, spans);
+  for (size_t p = 0; p < parts.size(); ++p) EXPECT_LT(error_of(got[p], want[p]), 1e-6f) << p;
 }
 
 TEST_P(Ops, RouteTakesTheLargestAndTheLowerIndexOnTies) {

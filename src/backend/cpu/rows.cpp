@@ -1,4 +1,5 @@
 // Ops that treat every row (or head) alone: norms, gates, rotations.
+#include <algorithm>
 #include <cmath>
 
 #include "backend/cpu/for_rows.h"
@@ -8,6 +9,17 @@ namespace headgate {
 namespace {
 
 bool same_shape(View a, View b) { return a.rows == b.rows && a.cols == b.cols; }
+
+// Cosines, then sines of a position's angles.
+void turn(float* to, const RopeTable& table, int64_t position) {
+  const size_t half = table.inverse_frequencies.size();
+  for (size_t j = 0; j < half; ++j) {
+    // The product is rounded to fp32, as in the reference: far positions depend on it.
+    const float angle = static_cast<float>(position) * table.inverse_frequencies[j];
+    to[j] = std::cos(angle) * table.scale;
+    to[half + j] = std::sin(angle) * table.scale;
+  }
+}
 
 }  // namespace
 
@@ -68,32 +80,39 @@ void CpuBackend::delta_gates(MutView beta, MutView g, View b, View a,
   });
 }
 
-void CpuBackend::rope(MutView x, int64_t heads, int64_t head_stride, const RopeTable& table,
-                      std::span<const RowSpan> spans) {
-  const auto half = static_cast<int64_t>(table.inverse_frequencies.size());
-  HEADGATE_CHECK((heads - 1) * head_stride + 2 * half <= x.cols);
-  for (Scratch<float>& scratch : row_scratch_) scratch.take(2 * half);
-  constexpr int64_t kRowsPerTask = 8;
-  for (const RowSpan& span : spans) {
-    HEADGATE_CHECK(span.row >= 0 && span.row + span.rows <= x.rows);
-    pool_.run((span.rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int worker) {
-      float* cosines = row_scratch_[static_cast<size_t>(worker)].data();
-      float* sines = cosines + half;
-      const int64_t last = std::min(span.rows, (task + 1) * kRowsPerTask);
-      for (int64_t i = task * kRowsPerTask; i < last; ++i) {
-        for (int64_t j = 0; j < half; ++j) {
-          // The product is rounded to fp32, as in the reference: far positions depend on it.
-          const float angle = static_cast<float>(span.position + i) *
-                              table.inverse_frequencies[static_cast<size_t>(j)];
-          cosines[j] = std::cos(angle) * table.scale;
-          sines[j] = std::sin(angle) * table.scale;
-        }
-        float* row = x.row(span.row + i);
-        for (int64_t h = 0; h < heads; ++h)
-          kernels_.rotate_half(row + h * head_stride, cosines, sines, half);
-      }
-    });
+// Few rows or many, of few sequences or many: always one region.
+void CpuBackend::rope(std::span<const RopePart> parts, std::span<const RopeSpan> spans) {
+  if (spans.empty()) return;
+  const auto half = static_cast<int64_t>(spans.front().table->inverse_frequencies.size());
+  int64_t rows = 0, heads = 0;
+  for (const RopeSpan& span : spans) rows = std::max(rows, span.rows.row + span.rows.rows);
+  for (const RopePart& part : parts) {
+    HEADGATE_CHECK((part.heads - 1) * part.head_stride + 2 * half <= part.x.cols);
+    HEADGATE_CHECK(rows <= part.x.rows);
+    heads += part.heads;
   }
+  for (Scratch<float>& scratch : row_scratch_) scratch.take(2 * half);
+  const int64_t row_work = half * (60 + 4 * heads);
+  const int64_t per_task = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(1, row_work));
+  pool_.run((rows + per_task - 1) / per_task, [&](int64_t task, int worker) {
+    float* cosines = row_scratch_[static_cast<size_t>(worker)].data();
+    const int64_t first = task * per_task, last = std::min(rows, first + per_task);
+    auto span = std::partition_point(spans.begin(), spans.end(), [&](const RopeSpan& s) {
+      return s.rows.row + s.rows.rows <= first;
+    });
+    for (; span != spans.end() && span->rows.row < last; ++span) {
+      const int64_t begin = std::max(first, span->rows.row);
+      const int64_t end = std::min(last, span->rows.row + span->rows.rows);
+      for (int64_t row = begin; row < end; ++row) {
+        turn(cosines, *span->table, span->rows.position + row - span->rows.row);
+        for (const RopePart& part : parts) {
+          for (int64_t h = 0; h < part.heads; ++h)
+            kernels_.rotate_half(part.x.row(row) + h * part.head_stride, cosines, cosines + half,
+                                 half);
+        }
+      }
+    }
+  });
 }
 
 }  // namespace headgate

@@ -24,8 +24,8 @@ void attention(Step& step, const AttentionWeights& w, int64_t layer, View x, Mut
   const MutView o_heads{o.data, step.tokens * c.heads, dim};
   b.rms_norm(q_heads, q_heads, w.query_norm, step.config.norm_eps);
   b.rms_norm(k_heads, k_heads, w.key_norm, step.config.norm_eps);
-  b.rope(q, c.heads, query_stride, step.rope, step.rows());
-  b.rope(k, c.kv_heads, dim, step.rope, step.rows());
+  const RopePart rotated[] = {{q, c.heads, query_stride}, {k, c.kv_heads, dim}};
+  b.rope(rotated, step.rope());
   step.emit("q_rot", q_heads);
   step.emit("k_rot", k);
   step.emit("v", v);
