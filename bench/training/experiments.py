@@ -112,22 +112,32 @@ def smooth(rows, key, window=20):
     return out
 
 
+def difference(rows, base, key, window=50):
+    """Means of `window` steps of one run less those of another that saw the same rows."""
+    return [(step, value - other) for (step, value), (_, other) in zip(smooth(rows, key, window), smooth(base, key, window))]
+
+
 def line_chart(title, axis, curves):
-    """Curves {name: [(x, y), ...]} in one frame; the y axis begins at 0."""
+    """Curves {name: [(x, y), ...]} in one frame whose y axis holds 0."""
     width, height, left, top, bottom = 900, 420, 60, 60, 370
     xs = ticks(max(x for points in curves.values() for x, _ in points))
-    ys = ticks(max(y for points in curves.values() for _, y in points))
-    across, up = (width - left - 150) / xs[-1], (bottom - top) / ys[-1]
+    values = [y for points in curves.values() for _, y in points]
+    ys = ticks(max(max(values), -min(values)))
+    if min(values) < 0:
+        step = ys[1]
+        ys = [i * step for i in range(int(min(values) / step) - 1, int(max(max(values), 0) / step + 0.999) + 1)]
+    across, up = (width - left - 150) / xs[-1], (bottom - top) / (ys[-1] - ys[0])
+    base = bottom + up * ys[0]
     parts = [text(20, 28, title, 17, weight="bold"), text(width - 150, bottom + 34, axis, 12, "end")]
     for x in xs:
         parts += [line(left + x * across, top, left + x * across, bottom),
                   text(left + x * across, bottom + 16, f"{x:g}", 11, "middle")]
     for y in ys:
-        parts += [line(left, bottom - y * up, width - 150, bottom - y * up),
-                  text(left - 8, bottom - y * up + 4, f"{y:g}", 11, "end")]
+        parts += [line(left, base - y * up, width - 150, base - y * up),
+                  text(left - 8, base - y * up + 4, f"{y:.3g}", 11, "end")]
     for i, (name, points) in enumerate(curves.items()):
         colour = COLOURS[i % len(COLOURS)]
-        path = " ".join(f"{left + x * across:.1f},{bottom - y * up:.1f}" for x, y in points)
+        path = " ".join(f"{left + x * across:.1f},{base - y * up:.1f}" for x, y in points)
         parts.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>")
         parts.append(text(width - 140, top + 18 * (i + 1), name, 13, colour=colour))
     return document(width, height, parts)
@@ -146,13 +156,13 @@ def report(options):
         print(f"| {name} | {rows[-1]['step']} | {mean([row['main'] for row in last]):.3f} | "
               f"{held[-1] if held else float('nan'):.3f} | {balance} |")
     out = pathlib.Path(options.out)
-    charts = {
-        "balance": ("max_load", "Fullest expert, times its share", ["base", "balance-micro", "balance-high"]),
-        "ablations": ("main", "Loss, nats per target", ["base", "balance-micro", "decay-norms-off", "mtp-on"]),
-        "dense-twin": ("main", "Loss, nats per target", ["base", "dense-twin"]),
-    }
-    for chart, (key, title, names) in charts.items():
-        lines = {name: smooth(logs[name], key) for name in names if name in logs}
+    balance = {name: smooth(logs[name], "max_load") for name in ("base", "balance-micro", "balance-high") if name in logs}
+    charts = {"balance": ("Fullest expert, times its share", balance)}
+    others = {name: difference(rows, logs["base"], "main") for name, rows in logs.items() if name != "base"} if "base" in logs else {}
+    charts["ablations"] = ("Loss less that of the base run on the same rows, nats per target, means of 50 steps", others)
+    both = {name: smooth(logs[name], "main") for name in ("base", "dense-twin") if name in logs}
+    charts["dense-twin"] = ("Loss over the steps at equal work per token, nats per target", both)
+    for chart, (title, lines) in charts.items():
         if lines:
             (out / f"{chart}.svg").write_text(line_chart(title, "step", lines))
 
