@@ -75,6 +75,13 @@ void add_draft_option(Command& command, ModelOptions& options) {
       .option("--draft", options.drafts,
               "Tokens to draft and verify together: auto, off or a number up to 7. Changes the "
               "speed, never the text")
+      .takes("N")
+      .option("--draft-top-k", options.drafting.top_k,
+              "Draft among the module's K likeliest tokens; 1: the likeliest, 0: all, drawn as the "
+              "text is")
+      .takes("K")
+      .option("--draft-vocabulary", options.drafting.vocabulary,
+              "Draft among the first N token ids and those of the text, which is faster; 0: all")
       .takes("N");
 }
 
@@ -151,6 +158,8 @@ SessionOptions session_options(const ModelOptions& options, const ModelConfig& c
   session.prefill_chunk = prefill_chunk(options, config);
   session.kv_dtype = kv_dtype(options, config);
   session.drafts = draft_count(options.drafts);
+  check_draft_options(options.drafting);
+  session.drafting = options.drafting;
   return session;
 }
 

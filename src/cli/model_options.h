@@ -30,6 +30,7 @@ struct ModelOptions {
   bool exact = false;
   bool no_mtp = false;
   std::string drafts = "off";  // auto, off or a number
+  DraftOptions drafting;
 };
 
 // -m alone, for commands that only look at files.
@@ -37,7 +38,7 @@ void add_model_path(Command& command, ModelOptions& options);
 // -m and everything about loading and state.
 void add_model_options(Command& command, ModelOptions& options);
 
-// --draft, for commands that generate; its default is auto.
+// --draft and its like, for commands that generate; the default is auto.
 void add_draft_option(Command& command, ModelOptions& options);
 
 // Opens what -m names. Throws kNotFound without -m when the binary holds no model.

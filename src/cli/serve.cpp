@@ -127,6 +127,7 @@ EngineOptions engine_options(const ServeOptions& o, const ModelConfig& config) {
   e.kv_dtype = session.kv_dtype;
   e.prefill_chunk = session.prefill_chunk;
   e.drafts = session.drafts;
+  e.drafting = session.drafting;
   e.max_running = o.max_running;
   e.max_waiting_requests = o.max_queue;
   e.state_budget_bytes = o.state_mib << 20;

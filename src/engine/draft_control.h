@@ -19,6 +19,8 @@ struct DraftOptions {
   // Draft among so many leading ids (the frequent tokens of a byte-pair vocabulary), those near its
   // end, and what the text has already; 0: all. Small vocabularies are always taken whole.
   int64_t vocabulary = 32768;
+  // Draft what followed the same tokens earlier in the text, too.
+  bool lookup = true;
 };
 // Throws kInvalidArgument for values below 0.
 void check_draft_options(const DraftOptions& options);

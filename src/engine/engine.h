@@ -1,6 +1,7 @@
 // The engine: many requests at once on one model, by one thread that owns all their states.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -43,7 +44,7 @@ struct EngineOptions {
   std::function<void()> before_step = nullptr;
   // For benchmarks of drafting with any acceptance: whether the draft at a place (0: the first) is
   // kept, whatever the model says there. All else, drafts and rows, is computed as ever.
-  std::function<bool(int64_t place)> keep_draft = nullptr;
+  std::function<bool(const Request& request, int64_t place)> keep_draft = nullptr;
 };
 
 // Thrown by submit() when the engine takes no more for now.
@@ -86,6 +87,10 @@ struct EngineStats {
   int64_t evicted_prefixes = 0;
   int64_t drafted_tokens = 0;
   int64_t accepted_tokens = 0;
+  // The same by place in the chain: the first draft, the second, ...
+  std::array<int64_t, kMostDrafts> drafted_at{}, accepted_at{};
+  int64_t draft_rounds = 0;             // sequences times steps that verified drafts
+  double draft_seconds = 0;             // spent in the drafting module; not part of busy_seconds
   double busy_seconds = 0;              // spent in steps
   double recent_tokens_per_second = 0;  // generated, over about the last ten seconds of work
 };

@@ -141,7 +141,8 @@ void Scheduler::make_drafts(Sequence& sequence) {
   if (most == 0 || wanted == 0 || sequence.request().max_tokens == 0) return;
   const int64_t fixed = wanted < 0 ? options_.drafts : std::min(wanted, most);
   sequence.drafts = std::make_unique<SequenceDrafts>(
-      module_.get(), DraftControl(std::clamp<int64_t>(fixed, -1, kMostDrafts), &draft_history_));
+      module_.get(), DraftControl(std::clamp<int64_t>(fixed, -1, kMostDrafts), &draft_history_),
+      options_.drafting.lookup);
 }
 
 void Scheduler::forget_prefixes() {
@@ -235,6 +236,7 @@ void Scheduler::draft_all(const std::vector<Sequence*>& order, int64_t decoding)
   module_->draft(chains_);
   const double seconds = seconds_between(begun, EngineClock::now());
   costs.record_drafts(passes, seconds);
+  totals_.draft_seconds += seconds;
   for (size_t i = 0; i < chains_.size(); ++i) {
     chained_[i]->drafted = std::move(chains_[i].drafts);
     chained_[i]->result.drafts.draft_seconds += seconds;

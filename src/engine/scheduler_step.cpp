@@ -197,7 +197,7 @@ void Scheduler::verify(Sequence& sequence, View logits) {
   const auto drafts = static_cast<int64_t>(sequence.drafted.size());
   const int64_t before = sequence.position() - sequence.rows;
   const auto forced = [&](int64_t place) {
-    return options_.keep_draft && place < drafts && options_.keep_draft(place)
+    return options_.keep_draft && place < drafts && options_.keep_draft(sequence.request(), place)
                ? sequence.drafted[static_cast<size_t>(place)]
                : -1;
   };
@@ -219,6 +219,11 @@ void Scheduler::verify(Sequence& sequence, View logits) {
   ++sequence.result.drafts.steps;
   totals_.drafted_tokens += drafts;
   totals_.accepted_tokens += accepted;
+  ++totals_.draft_rounds;
+  for (int64_t place = 0; place < drafts; ++place) {
+    ++totals_.drafted_at[static_cast<size_t>(place)];
+    totals_.accepted_at[static_cast<size_t>(place)] += place < accepted ? 1 : 0;
+  }
   if (end) finish(sequence, *end);
 }
 

@@ -3,8 +3,8 @@
 
 namespace headgate {
 
-SequenceDrafts::SequenceDrafts(DraftModule* module, const DraftControl& control)
-    : module_(module), control_(control) {}
+SequenceDrafts::SequenceDrafts(DraftModule* module, const DraftControl& control, bool lookup)
+    : module_(module), looks_up_(lookup), control_(control) {}
 
 void SequenceDrafts::follow(bool on) {
   if (!on) drafter_.reset();
@@ -19,12 +19,12 @@ void SequenceDrafts::follow_as(const SequenceDrafts& other) {
 }
 
 void SequenceDrafts::begin(std::span<const int32_t> text) {
-  lookup_.update(text);
+  if (looks_up_) lookup_.update(text);
   if (drafter_ != nullptr) drafter_->note(text);
 }
 
 void SequenceDrafts::add_token(int32_t token) {
-  lookup_.append(token);
+  if (looks_up_) lookup_.append(token);
   if (drafter_ == nullptr) return;
   drafter_->note({&token, 1});
   drafter_->add_tokens({&token, 1});

@@ -18,7 +18,7 @@ namespace headgate {
 class SequenceDrafts {
  public:
   // `module`: the model's, null where it has none.
-  SequenceDrafts(DraftModule* module, const DraftControl& control);
+  SequenceDrafts(DraftModule* module, const DraftControl& control, bool lookup);
 
   // Whether the module goes along from here on; what it knew is forgotten otherwise.
   void follow(bool on);
@@ -46,6 +46,7 @@ class SequenceDrafts {
 
  private:
   DraftModule* module_;
+  bool looks_up_;
   LookupDrafter lookup_;
   std::unique_ptr<ModuleDrafter> drafter_;
   DraftControl control_;

@@ -70,7 +70,7 @@ Session::Data::Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx,
       state(create_state(pool)),
       drafting(options.drafts != 0),
       module(make_module(*model, text, ctx, options)),
-      drafts(module.get(), DraftControl(options.drafts)) {
+      drafts(module.get(), DraftControl(options.drafts), options.drafting.lookup) {
   drafts.follow(true);
   result.keep_hidden = module != nullptr;
 }

@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "engine/engine.h"
@@ -120,6 +121,14 @@ struct Metrics::Data {
     Counter& c = counter(name, help);
     if (value > c.Value()) c.Increment(value - c.Value());
   }
+  // Totals of the first draft of a chain, the second, ...; as vLLM labels them.
+  void totals_by_place(const std::string& name, const char* help, std::span<const int64_t> values) {
+    for (size_t place = 0; place < values.size(); ++place) {
+      Counter& c = counter(name, help, {{"position", std::to_string(place)}});
+      const auto value = static_cast<double>(values[place]);
+      if (value > c.Value()) c.Increment(value - c.Value());
+    }
+  }
 };
 
 Metrics::Metrics(const std::string& model_name) : data_(std::make_unique<Data>(model_name)) {
@@ -218,6 +227,13 @@ std::string Metrics::scrape(const EngineStats& s, int64_t connections) {
   d.total_of("spec_decode_num_draft_tokens_total", "Drafted tokens", number(s.drafted_tokens));
   d.total_of("spec_decode_num_accepted_tokens_total", "Drafted tokens that were kept",
              number(s.accepted_tokens));
+  d.total_of("spec_decode_num_drafts_total", "Rounds of drafts", number(s.draft_rounds));
+  d.total_of("spec_decode_draft_seconds_total", "Time spent in the drafting module",
+             s.draft_seconds);
+  d.totals_by_place("spec_decode_num_draft_tokens_per_pos_total",
+                    "Drafted tokens by place in the chain", s.drafted_at);
+  d.totals_by_place("spec_decode_num_accepted_tokens_per_pos_total",
+                    "Kept ones by place in the chain", s.accepted_at);
   d.total_of("engine_steps_total", "Steps of the model", number(s.steps));
   d.total_of("engine_busy_seconds_total", "Time spent in steps", s.busy_seconds);
   d.total_of("requests_shed_total", "Requests refused by a full queue", number(s.shed));
