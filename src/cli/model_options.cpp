@@ -54,6 +54,10 @@ void add_model_options(Command& command, ModelOptions& options) {
       .flag("--pin", options.pin,
             "Keep each thread on a core of its own: faster on a machine that runs nothing else")
       .option("-c,--ctx", options.context, "Tokens of context; 0: all that the model was made for")
+      .option("--yarn", options.yarn,
+              "Stretch the context so many times by YaRN, for what does not fit into it; shorter "
+              "prompts keep their quality. 0: what the file says, for all")
+      .takes("FACTOR")
       .choice("--kv-type", options.kv_type, {"auto", "f32", "f16", "bf16", "int8", "q4"},
               "Type of cached keys and values; auto: f32 where they are small, else bf16; int8 and "
               "q4 take a half and 28 % of bf16 and are read as fast")
@@ -127,6 +131,7 @@ LoadedModel load_model(const ModelOptions& options) {
   LoadOptions load;
   load.mtp = !options.no_mtp;
   load.packed_cache = options.packed_cache;
+  load.yarn_factor = options.yarn.value_or(0);
   load.progress = [&bar](int64_t done, int64_t total) {
     bar.update(done, total);
     return !InterruptScope::interrupted();

@@ -23,6 +23,7 @@ struct ModelOptions {
   int threads = 0;
   bool pin = false;
   int64_t context = 0;
+  std::optional<double> yarn;
   std::string kv_type = "auto";
   int64_t chunk = 0;  // prompt tokens per step; 0: chosen for the model
   bool no_pack = false;

@@ -56,7 +56,7 @@ bool DecodeLoop::emit(int64_t row) {
   // Only the end could follow: no step is needed to hear it.
   if (sampler_.constraint() != nullptr && sampler_.constraint()->is_complete()) return false;
   const auto generated = static_cast<int64_t>(out_.tokens.size());
-  if (out_.prompt_tokens + generated >= session_.context) {
+  if (out_.prompt_tokens + generated >= session_.room()) {
     out_.reason = FinishReason::kContext;
     return false;
   }
@@ -68,7 +68,7 @@ bool DecodeLoop::emit(int64_t row) {
 std::vector<int32_t> DecodeLoop::draft() {
   if (!session_.drafting) return {};
   const auto generated = static_cast<int64_t>(out_.tokens.size());
-  int64_t limit = session_.context - out_.prompt_tokens - generated - 1;
+  int64_t limit = session_.room() - out_.prompt_tokens - generated - 1;
   if (request_.max_tokens >= 0) limit = std::min(limit, request_.max_tokens - generated - 1);
   limit = std::min(limit, session_.state.shape().recurrent_layers > 0
                               ? session_.state.shape().deferred_rows - 1

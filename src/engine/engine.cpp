@@ -16,6 +16,27 @@ namespace {
 
 constexpr double kLeastRetry = 1, kMostRetry = 60;  // seconds
 
+// Settles whether a request is stretched. Its cached prefixes are then apart from those of requests
+// that are not, or that another factor stretched.
+void choose_rotation(Request& r, const Scheduler& scheduler, const Model& model) {
+  if (!scheduler.stretches()) {
+    if (r.stretched.value_or(false)) {
+      fail(ErrorCode::kInvalidArgument,
+           "YaRN: asked for, and the model was loaded without a factor to stretch its context by");
+    }
+    r.stretched = false;
+    return;
+  }
+  const int64_t answer = std::max<int64_t>(r.max_tokens, r.max_tokens < 0 ? 1 : 0);
+  const int64_t native = model.native_context();
+  if (!r.stretched) {
+    const auto prompt = static_cast<int64_t>(r.prompt.size());
+    r.stretched = answer > native - std::min(prompt, native);
+  }
+  if (*r.stretched)
+    r.cache_salt += fmt::format("\x1fstretched {} {}", native, model.longest_context());
+}
+
 void check_request(const Request& r, const ModelConfig& config, int64_t context) {
   const auto prompt = static_cast<int64_t>(r.prompt.size());
   if (prompt == 0)
@@ -70,7 +91,8 @@ class Engine::Impl {
 
   RequestId submit(Request request, std::shared_ptr<RequestSink> sink) {
     HEADGATE_CHECK(sink != nullptr);
-    check_request(request, model_->config(), scheduler_.context());
+    choose_rotation(request, scheduler_, *model_);
+    check_request(request, model_->config(), scheduler_.context_of(request));
     const auto tokens = static_cast<int64_t>(request.prompt.size());
     const std::lock_guard lock(mutex_);
     if (draining_) refuse("the engine is shutting down", true);

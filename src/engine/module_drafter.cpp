@@ -125,31 +125,32 @@ void DraftModule::draft(std::span<Chain> chains) {
       d.forget();
       continue;
     }
-    items_.push_back({&d.state_, d.tokens_, {d.hidden_.data(), pairs, hidden_size()}});
+    items_.push_back(
+        {&d.state_, d.tokens_, {d.hidden_.data(), pairs, hidden_size()}, d.stretched_});
     going.push_back(&chain);
   }
   const std::vector<Chain*> drafting = going;
   for (bool first = true; !going.empty(); first = false) {
     model_.mtp_forward(items_, LogitRows::kLast, result_, &part_);
-    int64_t row = 0;
     std::vector<Chain*> next;
     std::vector<MtpItem> items;
     for (size_t i = 0; i < going.size(); ++i) {
       Chain& chain = *going[i];
       ModuleDrafter& d = *chain.drafter;
-      row += items_[i].hidden.rows;
+      const auto row = static_cast<int64_t>(i);
       if (first) {
         d.drop_pairs(items_[i].hidden.rows);
         verified.push_back(d.state_.position());
       }
       // A context or budget that is nearly full makes shorter chains.
-      if (!draw(chain, static_cast<int64_t>(i)) ||
-          static_cast<int64_t>(chain.drafts.size()) == chain.count || !reserve(d.state_, 1))
+      if (!draw(chain, row) || static_cast<int64_t>(chain.drafts.size()) == chain.count ||
+          !reserve(d.state_, 1))
         continue;
       next.push_back(&chain);
       items.push_back({&d.state_,
                        std::span<const int32_t>(chain.drafts).last(1),
-                       {result_.hidden.data() + (row - 1) * hidden_size(), 1, hidden_size()}});
+                       {result_.hidden.data() + row * hidden_size(), 1, hidden_size()},
+                       d.stretched_});
     }
     going = std::move(next);
     items_ = std::move(items);
@@ -160,8 +161,8 @@ void DraftModule::draft(std::span<Chain> chains) {
   }
 }
 
-ModuleDrafter::ModuleDrafter(DraftModule& module)
-    : module_(module), state_(make_state(module.pool_)) {}
+ModuleDrafter::ModuleDrafter(DraftModule& module, bool stretched)
+    : module_(module), stretched_(stretched), state_(make_state(module.pool_)) {}
 
 int64_t ModuleDrafter::pairs() const {
   const auto rows = static_cast<int64_t>(hidden_.size()) / module_.hidden_size();
@@ -211,7 +212,8 @@ void ModuleDrafter::catch_up(int64_t least) {
   if (!module_.reserve(state_, count)) return forget();
   const MtpItem item{&state_,
                      std::span(tokens_).first(static_cast<size_t>(count)),
-                     {hidden_.data(), count, module_.hidden_size()}};
+                     {hidden_.data(), count, module_.hidden_size()},
+                     stretched_};
   module_.model_.mtp_forward({&item, 1}, LogitRows::kNone, module_.result_);
   drop_pairs(count);
 }

@@ -70,7 +70,8 @@ class DraftModule {
 // as in vLLM's proposer.
 class ModuleDrafter {
  public:
-  explicit ModuleDrafter(DraftModule& module);
+  // `stretched`: as the sequence is (BatchItem::stretched).
+  explicit ModuleDrafter(DraftModule& module, bool stretched = false);
 
   // Tokens that the text has: those beyond the module's usual vocabulary may be drafted too.
   void note(std::span<const int32_t> tokens);
@@ -110,6 +111,7 @@ class ModuleDrafter {
   void forget();  // starts anew from the positions that wait for their tokens
 
   DraftModule& module_;
+  bool stretched_;
   SequenceState state_;
   std::vector<float> hidden_;    // of positions from state_.position() on
   std::vector<int32_t> tokens_;  // that follow them

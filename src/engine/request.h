@@ -41,6 +41,9 @@ struct Request {
   // Past the deadline a request ends with kDeadline, wherever it is.
   std::optional<std::chrono::steady_clock::time_point> deadline;
 
+  // Where the model stretches contexts (LoadOptions::yarn_factor): whether this one is; not set: if
+  // prompt and max_tokens are more than the native context. Cached prefixes are of one kind only.
+  std::optional<bool> stretched;
   bool reuse_prefix = true;  // start from what earlier requests left of the same beginning
   std::string cache_salt;    // prefixes are shared among requests with equal salts only
   // Prompt lengths at which the state is worth keeping: ends of the system prompt, of each message.

@@ -43,7 +43,7 @@ Budget budget_of(const Model& model, const EngineOptions& options) {
   const bool module = has_module(model, options) && layers > 0;
   int64_t budget = options.state_budget_bytes;
   if (budget == 0) {
-    const int64_t context = options.context > 0 ? options.context : model.config().context_length;
+    const int64_t context = options.context > 0 ? options.context : model.longest_context();
     const int64_t pages = (context + kPageTokens - 1) / kPageTokens + 2;
     const int64_t least = pages * shape.page_bytes() + kDefaultStates * shape.recurrent_bytes();
     budget = default_state_budget(module ? (least / layers + 1) * (layers + 1) : least);
@@ -56,8 +56,8 @@ Budget budget_of(const Model& model, const EngineOptions& options) {
 }
 
 // The most tokens that one sequence alone can have. One page is left for copies of shared ones.
-int64_t context_of(const Model& model, const EngineOptions& options, const StatePool& pool) {
-  const int64_t wanted = options.context > 0 ? options.context : model.config().context_length;
+int64_t most_tokens(const Model& model, const EngineOptions& options, const StatePool& pool) {
+  const int64_t wanted = options.context > 0 ? options.context : model.longest_context();
   const StateShape& shape = pool.shape();
   const int64_t left = pool.budget_bytes() - shape.recurrent_bytes();
   if (shape.page_bytes() == 0) return left >= 0 ? wanted : 0;
@@ -104,7 +104,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
       options_(checked(options)),
       pool_(shape_of(*model_, options), budget_of(*model_, options).trunk),
       prefixes_(pool_.shape()),
-      context_(context_of(*model_, options, pool_)),
+      context_(most_tokens(*model_, options, pool_)),
       score_rows_(std::max<int64_t>(
           8, kScoreBytes / (4 * std::max<int64_t>(model_->config().vocabulary, 1)))),
       budget_(options.prefill_chunk > 0 ? options.prefill_chunk
@@ -143,6 +143,7 @@ void Scheduler::make_drafts(Sequence& sequence) {
   sequence.drafts = std::make_unique<SequenceDrafts>(
       module_.get(), DraftControl(std::clamp<int64_t>(fixed, -1, kMostDrafts), &draft_history_),
       options_.drafting.lookup);
+  sequence.drafts->stretch(sequence.request().stretched.value_or(false));
 }
 
 void Scheduler::forget_prefixes() {
@@ -221,7 +222,7 @@ void Scheduler::draft_all(const std::vector<Sequence*>& order, int64_t decoding)
   for (Sequence* sequence : order) {
     if (sequence->prefilling() || !sequence->begun || sequence->drafts == nullptr) continue;
     const Request& request = sequence->request();
-    int64_t limit = std::min(context_ - sequence->size() - 1, most_drafts(options_));
+    int64_t limit = std::min(context_of(request) - sequence->size() - 1, most_drafts(options_));
     if (request.max_tokens >= 0)
       limit = std::min(limit, request.max_tokens - sequence->generated() - 1);
     SequenceDrafts::Plan plan = sequence->drafts->plan(limit, costs, sequence->result.drafts);

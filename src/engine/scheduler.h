@@ -24,6 +24,13 @@ class Scheduler {
   Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens, const EngineOptions& options);
 
   int64_t context() const { return context_; }
+  // That of one request, which says whether it is stretched. Any thread.
+  int64_t context_of(const Request& request) const {
+    const bool native = !request.stretched.value_or(false) && stretches();
+    return native ? std::min(context_, model_->native_context()) : context_;
+  }
+  // Some requests may be.
+  bool stretches() const { return model_->longest_context() > model_->native_context(); }
   bool idle() const { return running_.empty() && waiting_.empty(); }
 
   void add(const std::shared_ptr<Ticket>& ticket);

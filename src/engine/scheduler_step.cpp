@@ -63,7 +63,7 @@ bool Scheduler::compute() {
     items_.push_back(
         {&*sequence->state, tokens,
          drafted || scored ? LogitRows::kAll : (last ? LogitRows::kLast : LogitRows::kNone),
-         drafted});
+         drafted, sequence->request().stretched.value_or(false)});
     row += sequence->rows;
     if (sequence->prefilling()) {
       prompt_rows += sequence->rows;
@@ -336,7 +336,7 @@ std::optional<FinishReason> Scheduler::emit(Sequence& sequence, const float* log
   const ConstraintState* constraint = sequence.sampler.constraint();
   if (constraint != nullptr && constraint->is_complete()) return FinishReason::kStop;
   if (sequence.generated() == request.max_tokens) return FinishReason::kLength;
-  if (sequence.size() >= context_) return FinishReason::kContext;
+  if (sequence.size() >= context_of(request)) return FinishReason::kContext;
   return std::nullopt;
 }
 

@@ -9,7 +9,7 @@ SequenceDrafts::SequenceDrafts(DraftModule* module, const DraftControl& control,
 void SequenceDrafts::follow(bool on) {
   if (!on) drafter_.reset();
   if (on && drafter_ == nullptr && module_ != nullptr)
-    drafter_ = std::make_unique<ModuleDrafter>(*module_);
+    drafter_ = std::make_unique<ModuleDrafter>(*module_, stretched_);
 }
 
 void SequenceDrafts::follow_as(const SequenceDrafts& other) {

@@ -20,6 +20,8 @@ class SequenceDrafts {
   // `module`: the model's, null where it has none.
   SequenceDrafts(DraftModule* module, const DraftControl& control, bool lookup);
 
+  // Whether the sequence is stretched; for the module's next following.
+  void stretch(bool on) { stretched_ = on; }
   // Whether the module goes along from here on; what it knew is forgotten otherwise.
   void follow(bool on);
   bool follows() const { return drafter_ != nullptr; }
@@ -47,6 +49,7 @@ class SequenceDrafts {
  private:
   DraftModule* module_;
   bool looks_up_;
+  bool stretched_ = false;
   LookupDrafter lookup_;
   std::unique_ptr<ModuleDrafter> drafter_;
   DraftControl control_;

@@ -64,6 +64,9 @@ Session::Data::Data(std::shared_ptr<const Model> m, int64_t text, int64_t ctx,
     : model(std::move(m)),
       text_tokens(text),
       context(ctx),
+      native(model->longest_context() > model->native_context()
+                 ? std::min(ctx, model->native_context())
+                 : ctx),
       prefill_chunk(options.prefill_chunk > 0 ? options.prefill_chunk
                                               : default_prefill_chunk(model->config())),
       pool(shape, budget),
@@ -81,7 +84,7 @@ void Session::Data::step(std::span<const int32_t> tokens, LogitRows logits, bool
          "key-value cache: no room for {} more tokens after {}, budget of {} bytes", tokens.size(),
          held.size(), pool.budget_bytes());
   }
-  const BatchItem item{&state, tokens, logits, deferred};
+  const BatchItem item{&state, tokens, logits, deferred, stretched};
   model->forward({&item, 1}, result);
   held.insert(held.end(), tokens.begin(), tokens.end());
   if (module != nullptr && !deferred)  // of a deferred step only the verified rows are, once known
@@ -157,8 +160,7 @@ bool Session::Data::prefill(const GenerationRequest& request) {
 
 Session::Session(std::shared_ptr<const Model> model, int64_t text_tokens,
                  const SessionOptions& options) {
-  const ModelConfig& config = model->config();
-  const int64_t context = options.context > 0 ? options.context : config.context_length;
+  const int64_t context = options.context > 0 ? options.context : model->longest_context();
   if (options.prefill_chunk < 0) {
     fail(ErrorCode::kInvalidArgument, "prefill chunk: found {}, expected 0 or more",
          options.prefill_chunk);
@@ -192,6 +194,9 @@ GenerationResult Session::generate(const GenerationRequest& request) {
   GenerationResult out;
   out.prompt_tokens = prompt_tokens;
   const auto prefill_start = Clock::now();
+  const int64_t answer = std::max<int64_t>(request.max_tokens, request.max_tokens < 0 ? 1 : 0);
+  const bool fits = answer <= d.native - std::min(prompt_tokens, d.native);
+  if (!fits && d.native < d.context && !d.stretched) d.restart(true);
   out.reused_tokens = d.reuse_prefix(request.prompt);
   const bool prefilled = d.prefill(request);
   out.prefill_seconds = seconds_since(prefill_start);
@@ -213,7 +218,7 @@ void Session::score(std::span<const int32_t> tokens, int64_t chunk,
     fail(ErrorCode::kInvalidArgument, "tokens: {}, expected at most the context of {}",
          tokens.size(), d.context);
   }
-  clear();
+  d.restart(static_cast<int64_t>(tokens.size()) > d.native);
   for (size_t from = 0; from < tokens.size(); from += static_cast<size_t>(chunk)) {
     d.step(tokens.subspan(from, std::min<size_t>(static_cast<size_t>(chunk), tokens.size() - from)),
            LogitRows::kAll);
@@ -221,12 +226,17 @@ void Session::score(std::span<const int32_t> tokens, int64_t chunk,
   }
 }
 
-void Session::clear() {
-  data_->state.rewind(0);
-  data_->held.clear();
-  data_->hidden_at.clear();
-  if (data_->module != nullptr) data_->drafts.drafter()->rewind(0, {});
+void Session::Data::restart(bool stretch) {
+  state.rewind(0);
+  held.clear();
+  hidden_at.clear();
+  stretched = stretch;
+  drafts.stretch(stretch);
+  drafts.follow(false);
+  drafts.follow(true);
 }
+
+void Session::clear() { data_->restart(false); }
 
 int64_t Session::position() const { return static_cast<int64_t>(data_->held.size()); }
 int64_t Session::context() const { return data_->context; }

@@ -16,6 +16,8 @@ struct Session::Data {
   std::shared_ptr<const Model> model;
   int64_t text_tokens;
   int64_t context;
+  int64_t native;          // the context of a sequence that is not stretched
+  bool stretched = false;  // until the next clear()
   int64_t prefill_chunk;
   StatePool pool;
   SequenceState state;
@@ -44,6 +46,9 @@ struct Session::Data {
   void keep_rows(int64_t position);
 
   View last_logits() const;
+  int64_t room() const { return stretched ? context : native; }
+  // Forgets all tokens; what follows is stretched, or not.
+  void restart(bool stretch);
 
   // Cuts the state back to a prefix of `prompt` that leaves at least its last token to compute.
   int64_t reuse_prefix(const std::vector<int32_t>& prompt);
