@@ -19,7 +19,7 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
   Generation(Service& service, const Call& call, GenerationPlan& plan,
              std::unique_ptr<GenerationListener> listener);
 
-  void submit(Request request);
+  RequestId submit(Request request);
 
   // --- on the engine's thread ---
   void started(const RequestStart& start) override;
@@ -70,6 +70,7 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
   bool keep_sampled_;
   bool include_stop_text_;
   bool report_progress_;
+  bool detached_;
   int64_t max_tokens_;
   int64_t unfinished_;
   bool failed_ = false;
@@ -94,6 +95,7 @@ Generation::Generation(Service& service, const Call& call, GenerationPlan& plan,
       keep_sampled_(plan.request.sampling.top_logprobs >= 0),
       include_stop_text_(plan.include_stop_text),
       report_progress_(plan.report_progress),
+      detached_(plan.detached),
       max_tokens_(plan.request.max_tokens),
       unfinished_(plan.request.choices) {
   for (int32_t i = 0; i < plan.request.choices; ++i) {
@@ -111,7 +113,7 @@ Generation::Generation(Service& service, const Call& call, GenerationPlan& plan,
   }
 }
 
-void Generation::submit(Request request) {
+RequestId Generation::submit(Request request) {
   Engine* engine = service_.model.engine;
   // Events of a quick engine wait until the listener knows that the request was taken.
   scheduled_ = true;
@@ -119,7 +121,8 @@ void Generation::submit(Request request) {
   listener_->accepted();
   service_.workers->post_urgent([self = shared_from_this()] { self->drain(); });
   // The engine outlives all exchanges.
-  exchange_->on_gone([engine, id] { engine->cancel(id); });
+  if (!detached_) exchange_->on_gone([engine, id] { engine->cancel(id); });
+  return id;
 }
 
 void Generation::started(const RequestStart& start) {
@@ -413,8 +416,8 @@ json::object timings_json(const GenerationUsage& u) {
           {"predicted_per_second", per_second(u.completion_tokens, u.decode_seconds)}};
 }
 
-void start_generation(Service& service, const Call& call, GenerationPlan plan,
-                      std::unique_ptr<GenerationListener> listener) {
+RequestId start_generation(Service& service, const Call& call, GenerationPlan plan,
+                           std::unique_ptr<GenerationListener> listener) {
   if (service.limits.request_seconds > 0) {
     plan.request.deadline =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(
@@ -422,7 +425,7 @@ void start_generation(Service& service, const Call& call, GenerationPlan plan,
   }
   plan.request.share_key = call.caller.tenant();
   auto generation = std::make_shared<Generation>(service, call, plan, std::move(listener));
-  generation->submit(std::move(plan.request));
+  return generation->submit(std::move(plan.request));
 }
 
 }  // namespace headgate

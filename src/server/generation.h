@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/answer_limits.h"
 #include "chat/answer_stream.h"
 #include "engine/engine.h"
 #include "server/api_error.h"
@@ -21,11 +22,14 @@ namespace headgate {
 // What is asked of the engine, and how its tokens are read.
 struct GenerationPlan {
   Request request;
+  // Become part of request.constraint in apply_output_form(), which adds the end tokens.
+  AnswerLimits limits;
   std::optional<OutputParserOptions> parser;  // unset: plain text
   std::vector<std::string> stop;
   bool include_stop_text = false;  // the stop string stays in the content
   bool skip_special = true;
   bool report_progress = false;
+  bool detached = false;  // runs on when its client goes
 };
 
 // One choice as far as it has come.
@@ -75,8 +79,9 @@ class GenerationListener {
 };
 
 // Submits the plan for a call. Throws what Engine::submit throws; afterwards the listener hears
-// all. A client that goes away ends the request.
-void start_generation(Service& service, const Call& call, GenerationPlan plan,
-                      std::unique_ptr<GenerationListener> listener);
+// all. A client that goes away ends the request, unless the plan is detached. Returns the engine's
+// name of the request.
+RequestId start_generation(Service& service, const Call& call, GenerationPlan plan,
+                           std::unique_ptr<GenerationListener> listener);
 
 }  // namespace headgate

@@ -1,4 +1,5 @@
 // The OpenAPI document, made of the same tables that route and check requests.
+#include "server/openapi_shapes.h"
 #include "server/router.h"
 
 namespace headgate {
@@ -13,9 +14,8 @@ json::object json_content(json::object schema) {
 }
 
 json::object responses_of(const Route& route) {
-  json::object content = json_content(json::object{{"type", "object"}});
-  if (route.streams)
-    content["text/event-stream"] = json::object{{"schema", json::object{{"type", "string"}}}};
+  json::object content = json_content(answer_shape(route.pattern));
+  if (route.streams) content["text/event-stream"] = json::object{{"schema", event_shape()}};
   if (route.pattern == "/metrics")
     content = {{"text/plain", json::object{{"schema", json::object{{"type", "string"}}}}}};
   json::object responses = {
@@ -60,8 +60,10 @@ json::object operation_of(const Route& route) {
                             {"operationId", operation_id(route)},
                             {"responses", responses_of(route)}};
   if (route.fields != nullptr) {
-    operation["requestBody"] = json::object{
-        {"required", true}, {"content", json_content(schema_of(route.fields(), route.required))}};
+    json::object body = schema_of(route.fields(), route.required);
+    refine_body(route.pattern, body);
+    operation["requestBody"] =
+        json::object{{"required", true}, {"content", json_content(std::move(body))}};
   }
   if (route.pattern.find('{') != std::string_view::npos) {
     operation["parameters"] =
@@ -97,8 +99,9 @@ json::object components() {
                                            {"required", json::array{"type", "message"}},
                                            {"properties",
                                             json::object{{"type", text}, {"message", text}}}}}}}};
-  return {{"schemas",
-           json::object{{"Error", std::move(error)}, {"AnthropicError", std::move(anthropic)}}},
+  return {{"schemas", json::object{{"Error", std::move(error)},
+                                   {"AnthropicError", std::move(anthropic)},
+                                   {"Usage", answer_shape("usage")}}},
           {"securitySchemes",
            json::object{{"key", json::object{{"type", "http"}, {"scheme", "bearer"}}}}}};
 }

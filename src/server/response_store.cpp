@@ -40,6 +40,20 @@ void ResponseStore::put(const std::string& tenant, const StoredResponse& stored)
                  {most_});
 }
 
+void ResponseStore::update(const std::string& tenant, const StoredResponse& stored) {
+  database_->run("UPDATE responses SET response = ?, conversation = ? WHERE id = ? AND tenant = ?",
+                 {dump_json(stored.response), dump_json(stored.conversation), stored.id, tenant});
+}
+
+void ResponseStore::fail_interrupted() {
+  database_->run(
+      "UPDATE responses SET response = json_set(response, '$.status', 'failed', '$.error',"
+      " json('{\"code\": \"server_error\", \"message\": \"the server ended before the "
+      "answer did\"}'))"
+      " WHERE json_extract(response, '$.status') IN ('queued', 'in_progress')",
+      {});
+}
+
 std::optional<StoredResponse> ResponseStore::get(const std::string& tenant, const std::string& id) {
   std::optional<StoredResponse> found;
   database_->query(

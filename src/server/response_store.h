@@ -27,8 +27,12 @@ class ResponseStore {
  public:
   explicit ResponseStore(std::shared_ptr<Database> database, int64_t most = 10000);
 
-  // Throws kResourceExhausted when the disk is full.
+  // Throws kResourceExhausted when the disk is full; so does update().
   void put(const std::string& tenant, const StoredResponse& stored);
+  // Replaces response and conversation of one that is there; deleted ones stay deleted.
+  void update(const std::string& tenant, const StoredResponse& stored);
+  // Responses that ran in the background when the last server ended are failed ones from now on.
+  void fail_interrupted();
   std::optional<StoredResponse> get(const std::string& tenant, const std::string& id);
   bool remove(const std::string& tenant, const std::string& id);
 

@@ -11,6 +11,7 @@
 #include "grammar/constraint_cache.h"
 #include "grammar/token_trie.h"
 #include "server/admission.h"
+#include "server/response_store.h"
 #include "server/router.h"
 #include "server/web_assets.h"
 
@@ -49,6 +50,7 @@ class Server::Impl : public HttpHandler {
     service_.version = options.version;
     service_.keys = std::move(keys);
     service_.responses = std::move(responses);
+    if (service_.responses) service_.responses->fail_interrupted();
     service_.metrics = std::make_unique<Metrics>(service_.model.name);
     service_.workers = std::make_unique<WorkerPool>(options.workers);
     service_.trie =

@@ -14,6 +14,7 @@
 #include "control/database.h"
 #include "control/key_store.h"
 #include "formats/checkpoint.h"
+#include "server/loading_server.h"
 #include "server/response_store.h"
 #include "server/router.h"
 #include "server/test_client.h"
@@ -238,6 +239,86 @@ TEST_F(ServerTest, ResponsesAreStoredForTheirOwnerAndGoneOnFrom) {
   EXPECT_FALSE(responses_->get("key_other", id)) << "another tenant's response does not exist";
   EXPECT_EQ(ask(server_->port(), "DELETE", "/v1/responses/" + id).status, 200);
   EXPECT_EQ(get("/v1/responses/" + id).status, 404);
+}
+
+// Asks for a response until it no longer runs.
+json::value settled_response(int port, const std::string& id) {
+  for (int i = 0; i < 500; ++i) {
+    const json::value now =
+        parse_json(ask(port, "GET", "/v1/responses/" + id, "").body, "response");
+    const std::string status = text_at(now, "/status");
+    if (status != "queued" && status != "in_progress") return now;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return nullptr;
+}
+
+TEST_F(ServerTest, BackgroundResponsesNeedNoClientAndCanBeCancelled) {
+  start();
+  const json::value queued =
+      parsed(post("/v1/responses", R"({"input": "Hello!", "background": true})"));
+  EXPECT_EQ(text_at(queued, "/status"), "queued");
+  const json::value done = settled_response(server_->port(), text_at(queued, "/id"));
+  EXPECT_EQ(text_at(done, "/status"), "completed");
+  const json::value plain = parsed(post("/v1/responses", R"({"input": "Hello!"})"));
+  EXPECT_EQ(text_at(done, "/output/0/content/0/text"), text_at(plain, "/output/0/content/0/text"));
+
+  const std::string endless =
+      R"({"input": "Count.", "background": true, "text": {"format": {"type": "json_schema",
+          "name": "n", "schema": {"type": "array", "minItems": 400, "items": {"const": 1}}}}})";
+  const std::string id = text_at(parsed(post("/v1/responses", endless)), "/id");
+  EXPECT_EQ(
+      post("/v1/responses", R"({"input": "x", "previous_response_id": ")" + id + "\"}").status,
+      400);
+  EXPECT_EQ(post("/v1/responses/" + id + "/cancel", "").status, 200);
+  const std::string end = text_at(settled_response(server_->port(), id), "/status");
+  EXPECT_TRUE(end == "cancelled" || end == "incomplete") << end;
+  EXPECT_EQ(post("/v1/responses/" + text_at(plain, "/id") + "/cancel", "").status, 400);
+  EXPECT_EQ(post("/v1/responses", R"({"input": "x", "background": true, "store": false})").status,
+            400);
+}
+
+TEST_F(ServerTest, WhatAServerLeftRunningHasFailed) {
+  responses_->put("", {"resp_a", {{"id", "resp_a"}, {"status", "in_progress"}}, {}, {}});
+  responses_->put("", {"resp_b", {{"id", "resp_b"}, {"status", "completed"}}, {}, {}});
+  start();
+  EXPECT_EQ(text_at(parsed(get("/v1/responses/resp_a")), "/status"), "failed");
+  EXPECT_EQ(text_at(parsed(get("/v1/responses/resp_b")), "/status"), "completed");
+}
+
+TEST_F(ServerTest, AnswersObeyLengthsWordsAndBudgets) {
+  start();
+  const auto answer = [&](const std::string& fields) {
+    return parsed(post("/v1/chat/completions", "{" + fields + ", " + kHello + "}"));
+  };
+  const std::string plain = text_at(answer("\"n\": 1"), "/choices/0/message/content");
+  const json::value longer = answer("\"min_tokens\": 60, \"max_tokens\": 60");
+  EXPECT_EQ(number_at(longer, "/usage/completion_tokens"), 60);
+  const std::string word = plain.substr(0, 3);
+  const std::string other =
+      text_at(answer("\"max_tokens\": 40, \"bad_words\": " + dump_json(json::value(word))),
+              "/choices/0/message/content");
+  EXPECT_EQ(other.find(word), std::string::npos) << other;
+  const json::value thought = answer("\"enable_thinking\": true, \"thinking_budget\": 3");
+  EXPECT_LE(number_at(thought, "/usage/completion_tokens_details/reasoning_tokens"), 6)
+      << "</think> and the newlines behind it count, too";
+  EXPECT_FALSE(text_at(thought, "/choices/0/message/content").empty());
+  for (const char* wrong : {R"("min_tokens": 9, "max_tokens": 8)", R"("bad_words": [""])",
+                            R"("allowed_token_ids": [-1])", R"("thinking_budget": -2)"}) {
+    EXPECT_EQ(post("/v1/chat/completions", std::string("{") + wrong + ", " + kHello + "}").status,
+              400)
+        << wrong;
+  }
+}
+
+TEST(LoadingServer, SaysWhenToAskAgain) {
+  LoadingServer server{ServerOptions()};
+  for (const char* path : {"/v1/models", "/health", "/"}) {
+    const TestAnswer answer = ask(server.port(), "GET", path, "");
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.header("retry-after"), "1");
+    EXPECT_EQ(text_at(parse_json(answer.body, "answer"), "/error/code"), "loading");
+  }
 }
 
 TEST_F(ServerTest, EmbeddingsHaveLengthOneInBothEncodings) {

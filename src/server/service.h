@@ -16,6 +16,7 @@
 #include "chat/chat_template.h"
 #include "engine/engine.h"
 #include "sampling/sampler.h"
+#include "server/background_responses.h"
 #include "server/http/http_server.h"
 #include "server/metrics.h"
 #include "server/worker_pool.h"
@@ -81,6 +82,7 @@ struct Service {
   std::unique_ptr<ConstraintCache> constraints;
   std::unique_ptr<Metrics> metrics;
   ActiveRequests active;
+  BackgroundResponses background;
   std::atomic<bool> draining{false};
   std::function<HttpServerCounts()> http_counts;
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();

@@ -19,7 +19,7 @@ constexpr FieldRule kConversation[] = {
     {"system", FieldKind::kAny, 0, 0, "A text, or blocks of type text"},
     {"tools", FieldKind::kList, 0, kMostTools, "Tools that the model may use"},
     {"tool_choice", FieldKind::kObject, 1, 8, "auto, any, tool or none"},
-    {"thinking", FieldKind::kObject, 1, 8, "enabled or disabled"},
+    {"thinking", FieldKind::kObject, 1, 8, "enabled (with budget_tokens), adaptive or disabled"},
     {"cache_control", FieldKind::kObject, 0, 8, "Accepted: prefixes are always cached"},
 };
 
@@ -229,6 +229,7 @@ void create_message(Service& service, Call& call) {
   const ChatInput input = read_anthropic_chat(fields, service);
   OutputForm form;
   form.tool_choice = read_anthropic_tool_choice(fields, input.tools);
+  plan.limits.thinking_tokens = read_thinking_budget(fields);
   plan_chat(input, render_chat(input, service), service, random_token(9), plan);
   check_context(service, static_cast<int64_t>(plan.request.prompt.size()),
                 *fields.integer("max_tokens"), plan);

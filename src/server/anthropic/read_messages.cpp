@@ -141,6 +141,17 @@ ToolChoice read_anthropic_tool_choice(const Fields& fields, const json::array& t
   return choice;
 }
 
+int64_t read_thinking_budget(const Fields& fields) {
+  const json::object* thinking = fields.object("thinking");
+  if (thinking == nullptr || text_member(*thinking, "type") != "enabled") return -1;
+  const json::value* budget = member(*thinking, "budget_tokens");
+  if (budget == nullptr) return -1;
+  const int64_t* tokens = budget->if_int64();
+  if (tokens == nullptr || *tokens < 1)
+    refuse_field("thinking.budget_tokens", "thinking.budget_tokens: expected a number of tokens");
+  return *tokens;
+}
+
 ChatInput read_anthropic_chat(const Fields& fields, const Service& service) {
   need_chat_template(service);
   ChatInput input;

@@ -28,6 +28,12 @@ constexpr FieldRule kSampling[] = {
     {"stop", FieldKind::kTexts, 0, kMostStops, "Texts that end the answer"},
     {"stop_token_ids", FieldKind::kList, 0, 64, "Tokens that end the answer"},
     {"ignore_eos", FieldKind::kBoolean, 0, 0, "Go on until max_tokens"},
+    {"min_tokens", FieldKind::kInteger, 0, 1 << 30, "No end before so many tokens"},
+    {"bad_words", FieldKind::kTexts, 0, kMostBadWords, "Texts that never occur in the answer"},
+    {"allowed_token_ids", FieldKind::kList, 1, 1 << 20, "The only tokens that may come"},
+    {"thinking_budget", FieldKind::kInteger, -1, 1 << 30,
+     "Thinking ends after so many tokens; -1: when it likes"},
+    {"thinking_token_budget", FieldKind::kInteger, -1, 1 << 30, "vLLM's name of thinking_budget"},
     {"include_stop_str_in_output", FieldKind::kBoolean, 0, 0, "Keep the stop string"},
     {"skip_special_tokens", FieldKind::kBoolean, 0, 0,
      "Leave special tokens out of the text (default)"},
@@ -70,6 +76,31 @@ std::vector<std::pair<int32_t, float>> read_bias(const Fields& fields, int64_t v
   return out;
 }
 
+std::vector<int32_t> read_ids(const Fields& fields, std::string_view name, int64_t vocabulary) {
+  std::vector<int32_t> out;
+  const json::array* ids = fields.list(name);
+  if (ids == nullptr) return out;
+  for (const json::value& id : *ids) {
+    const int64_t* number = id.if_int64();
+    if (number == nullptr || *number < 0 || *number >= vocabulary)
+      refuse_field(fields.path(name), "{}: expected token ids from 0 to {}", name, vocabulary - 1);
+    out.push_back(static_cast<int32_t>(*number));
+  }
+  return out;
+}
+
+void read_limits(const Fields& fields, int64_t vocabulary, AnswerLimits& limits) {
+  limits.min_tokens = fields.integer("min_tokens").value_or(0);
+  limits.bad_words = fields.texts("bad_words");
+  for (const std::string& word : limits.bad_words) {
+    if (word.empty() || word.size() > 128)
+      refuse_field("bad_words", "bad_words: expected texts of 1 to 128 bytes");
+  }
+  limits.allowed_tokens = read_ids(fields, "allowed_token_ids", vocabulary);
+  const auto budget = fields.integer("thinking_budget");
+  limits.thinking_tokens = budget ? *budget : fields.integer("thinking_token_budget").value_or(-1);
+}
+
 void read_stops(const Fields& fields, const Service& service, GenerationPlan& plan) {
   for (std::string& text : fields.texts("stop")) {
     if (text.empty())
@@ -80,16 +111,9 @@ void read_stops(const Fields& fields, const Service& service, GenerationPlan& pl
   }
   if (!fields.boolean("ignore_eos").value_or(false))
     plan.request.stop_tokens = service.model.stop_tokens;
-  const json::array* ids = fields.list("stop_token_ids");
-  if (ids == nullptr) return;
   const int64_t vocabulary = service.model.engine->model().config().vocabulary;
-  for (const json::value& id : *ids) {
-    const int64_t* number = id.if_int64();
-    if (number == nullptr || *number < 0 || *number >= vocabulary)
-      refuse_field("stop_token_ids", "stop_token_ids: expected token ids from 0 to {}",
-                   vocabulary - 1);
-    plan.request.stop_tokens.push_back(static_cast<int32_t>(*number));
-  }
+  for (const int32_t id : read_ids(fields, "stop_token_ids", vocabulary))
+    plan.request.stop_tokens.push_back(id);
 }
 
 void set_number(const Fields& fields, std::string_view name, float& target) {
@@ -120,10 +144,12 @@ void read_sampling(const Fields& fields, const Service& service, const Call& cal
   set_number(fields, "frequency_penalty", p.frequency_penalty);
   if (const auto k = fields.integer("top_k"))
     p.top_k = static_cast<int32_t>(std::max<int64_t>(*k, 0));
-  p.logit_bias = read_bias(fields, service.model.engine->model().config().vocabulary);
+  const int64_t vocabulary = service.model.engine->model().config().vocabulary;
+  p.logit_bias = read_bias(fields, vocabulary);
   const auto seed = fields.integer("seed");
   p.seed = seed ? static_cast<uint64_t>(*seed) : std::random_device{}();
   read_stops(fields, service, plan);
+  read_limits(fields, vocabulary, plan.limits);
   plan.include_stop_text = fields.boolean("include_stop_str_in_output").value_or(false);
   plan.skip_special = fields.boolean("skip_special_tokens").value_or(true);
   plan.report_progress = fields.boolean("return_progress").value_or(false);
@@ -156,18 +182,21 @@ void check_context(const Service& service, int64_t prompt_tokens, int64_t asked,
                    GenerationPlan& plan) {
   const int64_t context = service.model.engine->context();
   if (prompt_tokens >= context && asked != 0) {
-    throw ApiError(
-        400, "context_length_exceeded",
-        fmt::format(
-            "the prompt has {} tokens; with at least one token of answer it does not fit the "
-            "context of {} tokens",
-            prompt_tokens, context),
-        "messages");
+    // In words that other packages look for when they tell this error from others.
+    throw ApiError(400, "context_length_exceeded",
+                   fmt::format("this model's maximum context length is {} tokens: the prompt has "
+                               "{} tokens, which does not fit with at least one token of answer",
+                               context, prompt_tokens),
+                   "messages");
   }
   int64_t room = asked;
   if (room < 0 && service.limits.default_max_tokens > 0)
     room = std::min(service.limits.default_max_tokens, context - prompt_tokens);
   plan.request.max_tokens = room;
+  if (room >= 0 && plan.limits.min_tokens > room) {
+    refuse_field("min_tokens", "min_tokens: found {}, at most {} tokens may come",
+                 plan.limits.min_tokens, room);
+  }
 }
 
 namespace {

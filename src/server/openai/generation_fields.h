@@ -18,6 +18,7 @@ namespace headgate {
 constexpr int64_t kMostChoices = 16;
 constexpr int64_t kMostStops = 16;
 constexpr int64_t kMostBiases = 1024;
+constexpr int64_t kMostBadWords = 64;
 constexpr int64_t kMostTools = 256;
 constexpr int64_t kMostLogprobs = 20;
 constexpr int64_t kMostMessages = 16384;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "chat/answer_grammar.h"
+#include "chat/answer_limits.h"
 #include "grammar/constraint_cache.h"
 #include "grammar/gbnf.h"
 #include "grammar/grammar_constraint.h"
@@ -187,6 +188,23 @@ std::shared_ptr<const TokenConstraint> compiled(const OutputForm& form, const Ch
 
 }  // namespace
 
+namespace {
+
+// Lengths, words and tokens go around the form, or stand alone.
+void add_limits(const Service& service, GenerationPlan& plan) {
+  AnswerLimits& limits = plan.limits;
+  if (plan.parser) limits.reasoning = plan.parser->reasoning;
+  limits.end_tokens = plan.request.stop_tokens;
+  if (!limits.limits_anything()) return;
+  try {
+    plan.request.constraint = limit_answer(plan.request.constraint, limits, service.trie);
+  } catch (const Error& error) {
+    throw ApiError(400, "invalid_value", error.what(), "bad_words");
+  }
+}
+
+}  // namespace
+
 void apply_output_form(const OutputForm& form, const ChatInput& input, const Service& service,
                        GenerationPlan& plan) {
   const bool must_call = form.tool_choice.kind == ToolChoice::Kind::kRequired ||
@@ -204,6 +222,7 @@ void apply_output_form(const OutputForm& form, const ChatInput& input, const Ser
     const char* param = form.kind == OutputForm::Kind::kText ? "tools" : "response_format";
     throw ApiError(400, "invalid_schema", error.what(), param);
   }
+  add_limits(service, plan);
 }
 
 }  // namespace headgate

@@ -32,7 +32,10 @@ class ResponseListener : public GenerationListener {
       : exchange_(call.exchange), frame_(std::move(frame)), stream_(stream) {}
 
   void accepted() override {
-    if (!stream_) return;
+    if (!stream_) {
+      if (frame_.background != nullptr) respond(frame_.base);
+      return;
+    }
     exchange_->begin_stream(event_stream_head());
     send("response.created", {{"response", frame_.base}});
     send("response.in_progress", {{"response", frame_.base}});
@@ -63,27 +66,38 @@ class ResponseListener : public GenerationListener {
     response["usage"] = response_usage(usage);
     // Stored before it is sent: what a client has seen can be gone on from.
     if (frame_.store) store(response);
-    if (!stream_) {
-      HttpResponse answer;
-      answer.body = dump_json(response);
-      return exchange_->respond(std::move(answer));
-    }
+    if (frame_.background != nullptr) frame_.background->remove(frame_.id);
+    if (!stream_) return respond(response);
     send(cut ? "response.incomplete" : "response.completed", {{"response", std::move(response)}});
     exchange_->finish();
   }
 
   void failed(const ApiError& error) override {
-    if (!stream_) return exchange_->respond(error_response(error, ApiStyle::kOpenAi));
+    if (frame_.background == nullptr && !stream_)
+      return exchange_->respond(error_response(error, ApiStyle::kOpenAi));
     json::object response = frame_.base;
-    response["status"] = "failed";
+    const bool cancelled = frame_.background != nullptr && error.api_code() == "cancelled";
+    response["status"] = cancelled ? "cancelled" : "failed";
     response["output"] = output_;
-    response["error"] = json::object{{"code", error.api_code()}, {"message", error.what()}};
+    if (!cancelled)
+      response["error"] = json::object{{"code", error.api_code()}, {"message", error.what()}};
+    if (frame_.background != nullptr) {
+      frame_.store->update(frame_.tenant, {frame_.id, response, frame_.input, frame_.conversation});
+      frame_.background->remove(frame_.id);
+      if (!stream_) return;
+    }
     send("response.failed", {{"response", std::move(response)}});
     exchange_->finish();
   }
 
  private:
   enum class Open { kNone, kReasoning, kText, kCall };
+
+  void respond(const json::object& response) {
+    HttpResponse answer;
+    answer.body = dump_json(response);
+    exchange_->respond(std::move(answer));
+  }
 
   void send(const char* type, json::object fields) {
     if (!stream_) return;
@@ -201,7 +215,9 @@ class ResponseListener : public GenerationListener {
     message.tool_calls = state_.tool_calls;
     json::array conversation = frame_.conversation;
     conversation.push_back(message_to_json(message));
-    frame_.store->put(frame_.tenant, {frame_.id, response, frame_.input, std::move(conversation)});
+    const StoredResponse stored{frame_.id, response, frame_.input, std::move(conversation)};
+    if (frame_.background != nullptr) return frame_.store->update(frame_.tenant, stored);
+    frame_.store->put(frame_.tenant, stored);
   }
 
   std::shared_ptr<Exchange> exchange_;

@@ -16,6 +16,8 @@ constexpr FieldRule kResponse[] = {
     {"instructions", FieldKind::kText, 0, kTextBytes, "The system message"},
     {"previous_response_id", FieldKind::kText, 1, 128, "Go on from a stored response"},
     {"store", FieldKind::kBoolean, 0, 0, "Keep the response (default)"},
+    {"background", FieldKind::kBoolean, 0, 0,
+     "Answer at once, generate meanwhile: ask again by id"},
     {"stream", FieldKind::kBoolean, 0, 0, "Send the answer as it grows"},
     {"stream_options", FieldKind::kObject, 0, 16, "Accepted and not used"},
     {"max_output_tokens", FieldKind::kInteger, 1, 1 << 30, "Tokens of the answer at most"},
@@ -57,6 +59,19 @@ StoredResponse load(const Service& service, const Call& call, const std::string&
   return std::move(*found);
 }
 
+bool runs(const json::object& response) {
+  const json::value& status = response.at("status");
+  return status == "queued" || status == "in_progress";
+}
+
+json::array conversation_of(const Service& service, const Call& call, const std::string& id) {
+  StoredResponse previous = load(service, call, id);
+  if (runs(previous.response))
+    throw ApiError(400, "not_completed", fmt::format("the response \"{}\" is not complete yet", id),
+                   "previous_response_id");
+  return std::move(previous.conversation);
+}
+
 void read_reasoning(const Fields& fields, ChatInput& input) {
   const json::object* reasoning = fields.object("reasoning");
   const json::value* effort = reasoning != nullptr ? reasoning->if_contains("effort") : nullptr;
@@ -73,6 +88,7 @@ json::object base_of(const Fields& fields, const Service& service, const std::st
       {"object", "response"},
       {"created_at", unix_seconds()},
       {"status", "in_progress"},
+      {"background", value_or(fields, "background", false)},
       {"error", nullptr},
       {"incomplete_details", nullptr},
       {"instructions", value_or(fields, "instructions", nullptr)},
@@ -106,6 +122,27 @@ OutputForm read_form(const Fields& fields, const json::array& tools) {
   return form;
 }
 
+// Stored before it starts, so that a client finds it however quick it is.
+void start_in_background(Service& service, const Call& call, GenerationPlan plan,
+                         ResponseFrame frame, bool stream) {
+  const std::string id = frame.id;
+  frame.background = &service.background;
+  frame.base["status"] = stream ? "in_progress" : "queued";
+  const std::shared_ptr<ResponseStore> store = frame.store;
+  store->put(frame.tenant, {id, frame.base, frame.input, frame.conversation});
+  service.background.add(id);
+  plan.detached = true;
+  try {
+    service.background.set_request(
+        id, start_generation(service, call, std::move(plan),
+                             response_listener(call, std::move(frame), stream)));
+  } catch (...) {
+    service.background.remove(id);
+    store->remove(call.caller.tenant(), id);
+    throw;
+  }
+}
+
 }  // namespace
 
 std::span<const FieldRule> response_rules() { return kResponse; }
@@ -124,13 +161,16 @@ void create_response(Service& service, Call& call) {
   frame.id = make_object_id("resp_");
   frame.tenant = call.caller.tenant();
   if (const auto previous = fields.text("previous_response_id"))
-    frame.conversation = load(service, call, *previous).conversation;
+    frame.conversation = conversation_of(service, call, *previous);
   const json::value& given = fields.require("input");
   for (json::value& message : messages_of_input(given))
     frame.conversation.push_back(std::move(message));
   frame.input = items_of_input(given);
   frame.base = base_of(fields, service, frame.id);
   if (fields.boolean("store").value_or(true)) frame.store = service.responses;
+  const bool background = fields.boolean("background").value_or(false);
+  if (background && !frame.store)
+    throw ApiError(400, "invalid_value", "background: needs store", "background");
 
   ChatInput input;
   json::array messages;
@@ -151,8 +191,12 @@ void create_response(Service& service, Call& call) {
                 fields.integer("max_output_tokens").value_or(-1), plan);
   apply_output_form(form, input, service, plan);
   const bool stream = fields.boolean("stream").value_or(false);
-  start_generation(service, call, std::move(plan),
-                   response_listener(call, std::move(frame), stream));
+  if (background) {
+    start_in_background(service, call, std::move(plan), std::move(frame), stream);
+  } else {
+    start_generation(service, call, std::move(plan),
+                     response_listener(call, std::move(frame), stream));
+  }
 }
 
 void show_response(Service& service, Call& call) {
@@ -184,11 +228,21 @@ void delete_response(Service& service, Call& call) {
   call.exchange->respond(std::move(response));
 }
 
-// Only background responses run on without their client, and there are none.
+// Only background responses run on without their client.
 void cancel_response(Service& service, Call& call) {
-  load(service, call, call.id);
-  throw ApiError(400, "not_background",
-                 "only background responses can be cancelled: close the connection instead");
+  json::object response = load(service, call, call.id).response;
+  const json::value* background = response.if_contains("background");
+  if (background == nullptr || *background != true)
+    throw ApiError(400, "not_background",
+                   "only background responses can be cancelled: close the connection instead");
+  const std::optional<RequestId> request = service.background.find(call.id);
+  if (request) {
+    service.model.engine->cancel(*request);
+    response["status"] = "cancelled";
+  }
+  HttpResponse answer;
+  answer.body = dump_json(response);
+  call.exchange->respond(std::move(answer));
 }
 
 }  // namespace headgate

@@ -29,10 +29,11 @@ json::array turned_response_tools(const json::array& tools);
 // What the answer of a response consists of besides what was generated.
 struct ResponseFrame {
   std::string id, tenant;
-  json::object base;                     // all fields that do not depend on the answer
-  json::array input;                     // items
-  json::array conversation;              // messages before the answer
-  std::shared_ptr<ResponseStore> store;  // null: not to be stored
+  json::object base;                          // all fields that do not depend on the answer
+  json::array input;                          // items
+  json::array conversation;                   // messages before the answer
+  std::shared_ptr<ResponseStore> store;       // null: not to be stored
+  BackgroundResponses* background = nullptr;  // where it runs without its client
 };
 
 // The whole and the streaming listener.
