@@ -328,6 +328,36 @@ Command& CommandLine::add(const std::string& name, const std::string& help) {
   return *data_->commands.back();
 }
 
+namespace {
+
+OptionText text_of(const CLI::Option& option) {
+  OptionText out;
+  out.argument = option.get_positional();
+  if (out.argument) out.names.push_back(option.get_name(true));
+  for (const std::string& name : option.get_snames()) out.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) out.names.push_back("--" + name);
+  if (option.get_type_size() != 0) out.value = option.get_type_name();
+  if (out.value.find('|') != std::string::npos) out.words = CLI::detail::split(out.value, '|');
+  out.help = option.get_description();
+  out.preset = option.get_default_str();
+  out.group = option.get_group();
+  out.required = option.get_required();
+  return out;
+}
+
+}  // namespace
+
+std::vector<CommandText> CommandLine::describe() const {
+  std::vector<CommandText> out;
+  for (const auto& command : data_->commands) {
+    const CLI::App& app = *command->data_->app;
+    CommandText text{app.get_name(), app.get_description(), command->data_->examples, {}};
+    for (const CLI::Option* option : app.get_options()) text.options.push_back(text_of(*option));
+    out.push_back(std::move(text));
+  }
+  return out;
+}
+
 int CommandLine::run(int argc, const char* const* argv) {
   CLI::App& app = data_->app;
   try {

@@ -62,12 +62,29 @@ class Command {
   ~Command();
 };
 
+// What --help says of an option, and of a command, as data: for completion scripts and man pages.
+struct OptionText {
+  std::vector<std::string> names;  // "-n", "--max-tokens"; of an argument: its name alone
+  std::string value;               // "N", "FILE", "a|b"; empty: a flag
+  std::vector<std::string> words;  // of a choice
+  std::string help, preset, group;
+  bool argument = false;
+  bool required = false;
+};
+struct CommandText {
+  std::string name, help, examples;
+  std::vector<OptionText> options;
+};
+
 class CommandLine {
  public:
   CommandLine(const std::string& name, const std::string& description, const std::string& version);
   ~CommandLine();
 
   Command& add(const std::string& name, const std::string& help);
+
+  // All commands in the order of their declaration; call it when all are declared.
+  std::vector<CommandText> describe() const;
 
   // Parses and runs one command. Prints --help; reports a wrong command line in one line on stderr
   // and returns 2. Errors of the action pass through.

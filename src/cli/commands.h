@@ -25,5 +25,8 @@ void add_serve(CommandLine& line);
 void add_keys(CommandLine& line);
 void add_ps(CommandLine& line);
 void add_version(CommandLine& line);
+// After all others: these describe them.
+void add_completion(CommandLine& line);
+void add_man(CommandLine& line);
 
 }  // namespace headgate

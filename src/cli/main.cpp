@@ -33,6 +33,8 @@ int run_command_line(int argc, const char* const* argv) {
   headgate::add_train(line);
   headgate::add_eval(line);
   headgate::add_version(line);
+  headgate::add_completion(line);
+  headgate::add_man(line);
   return line.run(argc, argv);
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -23,6 +24,7 @@
 #include "control/database.h"
 #include "control/key_store.h"
 #include "engine/engine.h"
+#include "server/loading_server.h"
 #include "server/response_store.h"
 #include "server/server.h"
 
@@ -197,6 +199,9 @@ int serve(const ServeOptions& o) {
   // Before a large model is loaded.
   check_exposure(options, keys.get(), o.insecure);
 
+  // Clients hear 503 rather than nothing while a large model is loaded.
+  std::optional<LoadingServer> loading;
+  if (o.port > 0) loading.emplace(options);
   const Assistant assistant = load_assistant(o.model);
   const ModelConfig& config = assistant.loaded.model->config();
   Engine engine(assistant.loaded.model, text_tokens(&assistant.tokenizer, config),
@@ -211,6 +216,7 @@ int serve(const ServeOptions& o) {
   model.stop_tokens = assistant.stop_tokens;
   model.created = static_cast<int64_t>(std::time(nullptr));
 
+  loading.reset();
   Server server(options, model, keys, std::make_shared<ResponseStore>(database));
   server.start();
   report_start(o, server, engine, model.name, options.require_keys);
