@@ -228,6 +228,7 @@ TEST(JsonSchema, RefusesWithThePointerWhatItCannotObey) {
       {R"({"properties":{"a/b":{"if":{}}}})", "#/properties/a~1b/if"},
       {R"({"contains":{}})", "#/contains"},
       {R"({"not":{"minimum":5},"type":"integer"})", "#/not"},
+      {R"({"not":{"type":["integer","boolean"]}})", "#/not"},
       {R"({"$ref":"http://example.com/x"})", "#/$ref"},
       {R"({"$ref":"#/$defs/none"})", "#/$ref"},
       {R"({"$ref":"#"})", "refers to itself"},

@@ -208,7 +208,7 @@ uint32_t SchemaCompiler::without_negated(const SchemaParts& parts, uint32_t type
                          "are supported");
       if (name == "type") {
         const uint32_t mask = type_mask(entry.value(), *part.schema);
-        if (mask == kIntegerType && (types & kFractionType) != 0)
+        if ((mask & (kIntegerType | kFractionType)) == kIntegerType && (types & kFractionType) != 0)
           document_.refuse(*part.schema, "not", "numbers without the whole ones are not supported");
         types &= ~mask;
       } else if (name == "const") {
