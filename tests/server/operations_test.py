@@ -6,6 +6,7 @@ Usage: operations_test.py PROGRAM [unittest arguments]. Needs nothing but Python
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -70,6 +71,40 @@ class Configuration(unittest.TestCase):
             refused = headgate("serve", "--host", "0.0.0.0", "--port", "0", "--data", folder)
             self.assertEqual(refused.returncode, 2)
             self.assertIn("headgate keys create", refused.stderr)
+
+
+class OptionTable(unittest.TestCase):
+    """Completion and manual pages say what --help says."""
+
+    def complete(self, *words):
+        """What bash offers for the last of these words."""
+        script = headgate("completion", "bash").stdout + '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _headgate; printf "%s\\n" "${COMPREPLY[@]}"'
+        return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
+
+    def test_bash_completes_commands_options_and_words(self):
+        self.assertEqual(self.complete("headgate", "ser"), ["serve"])
+        self.assertEqual(self.complete("headgate", "serve", "--max-r"), ["--max-running"])
+        self.assertEqual(self.complete("headgate", "serve", "--access-log", "j"), ["json"])
+        self.assertEqual(self.complete("headgate", "keys", "re"), ["revoke"])
+
+    def test_every_option_is_completed_and_described(self):
+        scripts = {shell: headgate("completion", shell).stdout for shell in ("bash", "zsh", "fish")}
+        for shell, check in (("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["-n"])):
+            if shutil.which(shell):
+                subprocess.run([shell, *check], input=scripts[shell], text=True, check=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(headgate("man", "--output", folder).returncode, 0)
+            commands = re.findall(r"^  ([a-z]+) ", headgate("--help").stdout, re.M)
+            self.assertIn("serve", commands)
+            self.assertEqual(sorted(os.listdir(folder)), sorted(["headgate.1", *(f"headgate-{name}.1" for name in commands)]))
+            for command in commands:
+                with open(os.path.join(folder, f"headgate-{command}.1"), encoding="utf-8") as file:
+                    page = file.read().replace("\\-", "-")
+                for option in re.findall(r"^  (?:-\w,)?(--[\w-]+)", headgate(command, "--help").stdout, re.M):
+                    self.assertIn(f"\\fB{option}\\fR", page, command)
+                    self.assertIn(option, scripts["bash"], command)
+                    self.assertIn(option, scripts["zsh"], command)
+                    self.assertIn("-l " + option[2:], scripts["fish"], command)
 
 
 class Operation(unittest.TestCase):
