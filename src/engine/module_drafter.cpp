@@ -20,12 +20,6 @@ SequenceState make_state(StatePool& pool) {
   return std::move(*made);
 }
 
-bool is_plain_greedy(const Sampler& sampler) {
-  const SamplingParams& p = sampler.params();
-  return p.temperature == 0.0f && p.repetition_penalty == 1.0f && p.presence_penalty == 0.0f &&
-         p.frequency_penalty == 0.0f && p.logit_bias.empty() && sampler.constraint() == nullptr;
-}
-
 // Leaves the k largest.
 void keep_largest(std::span<float> logits, int64_t k) {
   if (k <= 0 || k >= static_cast<int64_t>(logits.size())) return;
@@ -96,7 +90,7 @@ bool DraftModule::draw(Chain& chain, int64_t row) {
   const auto width = static_cast<size_t>(result_.vocabulary);
   const std::span<const float> logits =
       std::span<const float>(result_.logits).subspan(static_cast<size_t>(row) * width, width);
-  if (is_plain_greedy(*chain.sampler)) {
+  if (chain.sampler->is_plain_greedy()) {
     // The likeliest token is found where the logits lie; ids ascend with columns.
     int64_t end = static_cast<int64_t>(width);
     while (end > 0 && token_at(end - 1) >= text_tokens_) --end;

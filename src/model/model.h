@@ -114,12 +114,12 @@ class Model {
 
   // Multi-token prediction (only when has_mtp()): pairs (hidden_i, token_{i+1}), `hidden`
   // final-normed, at positions state.position()... of each item's state, which has reserved room
-  // and is advanced; writes m [all tokens, hidden_size] and logits of each item's last row or of
-  // all rows. The module's output is final-normed, so a second draft passes result.hidden of the
-  // first back in as `hidden` (it may be the same memory), and dropping drafts is state.rewind().
-  // With `part`, logits are [rows, part->size()] of those tokens, with the bits they have among
-  // all. Source: DeepSeek-V3 (arXiv 2412.19437, section 2.2) with Qwen3-Next's order: embedding
-  // first, hidden state second.
+  // and is advanced; writes logits of each item's last row or of all rows, and m [those rows,
+  // hidden_size]. The module's output is final-normed, so a second draft passes result.hidden of
+  // the first back in as `hidden` (it may be the same memory), and dropping drafts is
+  // state.rewind(). With `part`, logits are [rows, part->size()] of those tokens, with the bits
+  // they have among all. Source: DeepSeek-V3 (arXiv 2412.19437, section 2.2) with Qwen3-Next's
+  // order: embedding first, hidden state second.
   StateShape mtp_state_shape(DType kv_dtype, int64_t page_tokens = 256) const;
   void mtp_forward(std::span<const MtpItem> items, LogitRows logits, StepResult& result,
                    const VocabularyPart* part = nullptr) const;

@@ -40,6 +40,22 @@ Step Step::part(int64_t first, int64_t most) const {
   return part;
 }
 
+Step Step::last_rows() const {
+  HEADGATE_CHECK(!is_part);
+  buffers.part_rows.clear();
+  buffers.part_sequences.clear();
+  int64_t count = 0;
+  for (size_t i = 0; i < buffers.rows.size(); ++i) {
+    const RowSpan& span = buffers.rows[i];
+    if (span.rows == 0) continue;
+    buffers.part_rows.push_back({count++, 1, span.position + span.rows - 1});
+    buffers.part_sequences.push_back(i);
+  }
+  Step last{backend, config, ropes, buffers, trace, count, prefix};
+  last.is_part = true;
+  return last;
+}
+
 std::span<const RopeSpan> Step::rope() const {
   buffers.rope.clear();
   for (size_t i = 0; i < rows().size(); ++i) {

@@ -60,6 +60,8 @@ struct Step {
   // before them must have been computed, and the parts share one part's memory. Valid until the
   // next call.
   Step part(int64_t first, int64_t most) const;
+  // The last row of every sequence that has one, as a step of their own. Valid as a part is.
+  Step last_rows() const;
   std::span<const RopeSpan> rope() const;  // valid until the next call
   // Views of the sequences' states in one layer; valid until the next call.
   std::span<const KvSpan> kv(int64_t attention_layer) const;

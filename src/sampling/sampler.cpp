@@ -69,9 +69,29 @@ void check_sampling_params(const SamplingParams& p, int64_t vocabulary) {
 }
 
 int32_t argmax(std::span<const float> logits, int64_t text_tokens) {
-  const auto end =
-      logits.begin() + std::min<int64_t>(text_tokens, static_cast<int64_t>(logits.size()));
-  return static_cast<int32_t>(std::max_element(logits.begin(), end) - logits.begin());
+  // Integers in the order of the floats: the compiler takes the largest of many at once, which the
+  // rules for floats forbid.
+  const auto rank = [](float logit) {
+    const auto bits = std::bit_cast<int32_t>(logit);
+    const int32_t size = bits & 0x7fffffff;
+    const int32_t value = bits < 0 ? -size : size;
+    return size > 0x7f800000 ? std::numeric_limits<int32_t>::min() : value;  // not a number
+  };
+  const size_t count =
+      std::min(logits.size(), static_cast<size_t>(std::max<int64_t>(text_tokens, 0)));
+  constexpr size_t kPiece = 1024;
+  int32_t most = std::numeric_limits<int32_t>::min();
+  size_t from = 0;  // of the first piece that has the largest
+  for (size_t piece = 0; piece < count; piece += kPiece) {
+    int32_t largest = std::numeric_limits<int32_t>::min();
+    for (const float logit : logits.subspan(piece, std::min(kPiece, count - piece)))
+      largest = std::max(largest, rank(logit));
+    if (largest <= most) continue;
+    most = largest;
+    from = piece;
+  }
+  while (from < count && rank(logits[from]) != most) ++from;
+  return static_cast<int32_t>(std::min(from, count == 0 ? 0 : count - 1));
 }
 
 Sampler::Sampler(SamplingParams params, int64_t text_tokens)
@@ -293,10 +313,21 @@ int32_t Sampler::draw() const {
   return chosen;
 }
 
-SampledToken Sampler::sample(std::span<const float> logits) {
+bool Sampler::is_plain_greedy() const {
+  return params_.temperature == 0.0f && params_.repetition_penalty == 1.0f &&
+         params_.presence_penalty == 0.0f && params_.frequency_penalty == 0.0f &&
+         params_.logit_bias.empty() && constraint_ == nullptr;
+}
+
+int32_t Sampler::choose(std::span<const float> logits) {
+  if (is_plain_greedy()) return argmax(logits, text_tokens_);
   prepare(logits);
+  return draw();
+}
+
+SampledToken Sampler::sample(std::span<const float> logits) {
   SampledToken sampled;
-  sampled.token = draw();
+  sampled.token = choose(logits);
   if (params_.top_logprobs >= 0) add_logprobs(logits, sampled);
   const bool masked = masking();
   count(sampled.token);
@@ -308,8 +339,7 @@ SampledToken Sampler::sample(std::span<const float> logits) {
 }
 
 int32_t Sampler::draft(std::span<const float> logits) {
-  prepare(logits);
-  const int32_t token = draw();
+  const int32_t token = choose(logits);
   count(token);
   return token;
 }

@@ -80,6 +80,8 @@ class Sampler {
   // one: for tests and for verifying drafts. Greedy gives a point mass.
   std::vector<double> distribution(std::span<const float> logits);
 
+  // Whether the token of the largest logit is drawn, whatever came before.
+  bool is_plain_greedy() const;
   const SamplingParams& params() const { return params_; }
 
  private:
@@ -102,6 +104,8 @@ class Sampler {
   void normalise();
   // Fills candidates_ with the final distribution.
   void prepare(std::span<const float> logits);
+  // The token for the current position.
+  int32_t choose(std::span<const float> logits);
   // The winner of the race among candidates_ at the current position.
   int32_t draw() const;
   void add_logprobs(std::span<const float> logits, SampledToken& sampled) const;
@@ -119,7 +123,7 @@ class Sampler {
   std::vector<Candidate> candidates_;
 };
 
-// Index of the largest logit below `text_tokens`; the lowest id on ties.
+// Index of the largest logit below `text_tokens`; the lowest id on ties, 0 where none is a number.
 int32_t argmax(std::span<const float> logits, int64_t text_tokens);
 
 }  // namespace headgate

@@ -45,4 +45,18 @@ void attention(Step& step, const AttentionWeights& w, int64_t layer, View x, Mut
   b.linear(y, o, *w.out);
 }
 
+void attention_keys(Step& step, const AttentionWeights& w, int64_t layer, View x) {
+  Backend& b = step.backend;
+  const AttentionConfig& c = step.config.attention;
+  const ScratchScope scope(step.buffers.scratch);
+  const MutView k = step.take(c.kv_heads * c.head_dim), v = step.take(c.kv_heads * c.head_dim);
+  const LinearPart parts[] = {{k, w.key.get()}, {v, w.value.get()}};
+  b.linear_group(parts, x);
+  const MutView k_heads{k.data, step.tokens * c.kv_heads, c.head_dim};
+  b.rms_norm(k_heads, k_heads, w.key_norm, step.config.norm_eps);
+  const RopePart rotated[] = {{k, c.kv_heads, c.head_dim}};
+  b.rope(rotated, step.rope());
+  b.kv_store(k, v, step.kv_layout(), step.kv(layer));
+}
+
 }  // namespace headgate

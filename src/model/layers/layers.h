@@ -13,6 +13,10 @@ namespace headgate {
 // Source: Qwen3-Next; rotary embedding by halves (arXiv 2104.09864).
 void attention(Step& step, const AttentionWeights& w, int64_t layer, View x, MutView y);
 
+// The part of it that other tokens attend to: keys and values of x, nothing is written but the
+// pages.
+void attention_keys(Step& step, const AttentionWeights& w, int64_t layer, View x);
+
 // Mixes tokens along each sequence through a recurrent state.
 // Source: Gated Delta Networks (arXiv 2412.06464); Qwen3-Next gates and normalises the output.
 void gated_delta_net(Step& step, const GatedDeltaWeights& w, int64_t layer, View x, MutView y);
