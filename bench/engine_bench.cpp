@@ -153,40 +153,87 @@ void bench_long_prompt(Engine& engine, int64_t streams, int64_t length) {
       seconds_between(small->begun, small->times.front()) * 1e3);
 }
 
-int run(const std::string& path, int64_t drafts, int64_t long_prompt) {
-  const Checkpoint checkpoint = open_checkpoint(path);
+struct BenchOptions {
+  std::string model;
+  int64_t drafts = 0;
+  int64_t long_prompt = 0;  // 0: none
+  std::vector<int64_t> streams{1, 4, 16, 64};
+  int64_t prompt = 64, tokens = 128, rounds = 1;
+};
+
+int run(const BenchOptions& bench) {
+  const Checkpoint checkpoint = open_checkpoint(bench.model);
   const std::unique_ptr<Backend> backend = open_backend({});
   const std::shared_ptr<const Model> model = Model::load(checkpoint, *backend);
   EngineOptions options;
-  options.context = std::max<int64_t>(8192, long_prompt + 256);
+  options.context = std::max<int64_t>(8192, bench.long_prompt + 256);
   options.kv_dtype = default_kv_dtype(model->config());
   options.state_budget_bytes = int64_t{4} << 30;
-  options.drafts = drafts;
+  options.drafts = bench.drafts;
   options.prefix_cache = false;
   Engine engine(model, model->config().vocabulary, options);
-  fmt::print("{}, {}, drafts {}, temperature {}\n", path, backend->description(), drafts,
-             temperature);
+  fmt::print("{}, {}, drafts {}, temperature {}, prompts of {}, {} tokens each\n", bench.model,
+             backend->description(), bench.drafts, temperature, bench.prompt, bench.tokens);
   fmt::print("{:>7} {:>11} {:>11} {:>10} {:>10} {:>9} {:>9}\n", "streams", "tok/s", "decode",
              "first p50", "first p99", "gap p50", "gap p99");
-  for (const int64_t streams : {1, 4, 16, 64}) bench_streams(engine, streams, 64, 128);
+  for (int64_t round = 0; round < bench.rounds; ++round) {
+    for (const int64_t streams : bench.streams)
+      bench_streams(engine, streams, bench.prompt, bench.tokens);
+  }
   // The second time memory for its pages is there.
-  for (int i = 0; i < 2 && long_prompt > 0; ++i) bench_long_prompt(engine, 4, long_prompt);
+  for (int i = 0; i < 2 && bench.long_prompt > 0; ++i)
+    bench_long_prompt(engine, 4, bench.long_prompt);
   return 0;
 }
+
+std::vector<int64_t> numbers(const char* list) {
+  std::vector<int64_t> out;
+  for (char* at = const_cast<char*>(list); *at != 0; at += *at == ',' ? 1 : 0)
+    out.push_back(std::strtoll(at, &at, 10));
+  return out;
+}
+
+// False for an option that is not known.
+bool set_option(BenchOptions& bench, const std::string& name, const char* value) {
+  if (name == "--drafts") {
+    bench.drafts = std::atoll(value);
+  } else if (name == "--long-prompt") {
+    bench.long_prompt = std::atoll(value);
+  } else if (name == "--temperature") {
+    temperature = std::strtof(value, nullptr);
+  } else if (name == "--streams") {
+    bench.streams = numbers(value);
+  } else if (name == "--prompt") {
+    bench.prompt = std::atoll(value);
+  } else if (name == "--tokens") {
+    bench.tokens = std::atoll(value);
+  } else if (name == "--rounds") {
+    bench.rounds = std::atoll(value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+constexpr const char* kUsage =
+    "usage: headgate_engine_bench MODEL [--drafts N] [--long-prompt TOKENS] [--temperature T]\n"
+    "           [--streams 1,4,16,64] [--prompt TOKENS] [--tokens N] [--rounds N]\n";
 
 }  // namespace
 }  // namespace headgate
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 5) {
-    std::fprintf(stderr,
-                 "usage: headgate_engine_bench MODEL [DRAFTS [LONG_PROMPT [TEMPERATURE]]]\n");
+  headgate::BenchOptions bench;
+  bool understood = argc >= 2 && argc % 2 == 0;
+  if (understood) bench.model = argv[1];
+  for (int i = 2; understood && i + 1 < argc; i += 2)
+    understood = headgate::set_option(bench, argv[i], argv[i + 1]);
+  if (!understood) {
+    std::fputs(headgate::kUsage, stderr);
     return 2;
   }
   try {
-    if (argc > 4) headgate::temperature = std::strtof(argv[4], nullptr);
-    return headgate::run(argv[1], argc > 2 ? std::atoll(argv[2]) : 0,
-                         argc > 3 ? std::atoll(argv[3]) : 0);
+    return headgate::run(bench);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "headgate_engine_bench: %s\n", e.what());
     return 1;

@@ -15,6 +15,7 @@
 namespace headgate {
 
 class StreamFile;
+class ThreadPool;
 class WeightImage;
 
 // Where the values of a weight matrix [rows, cols] come from: stored rows, one after the other.
@@ -165,6 +166,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string description() const = 0;  // "cpu, avx512bf16, 2 threads"
+  // The threads that compute the ops, for other work between two of them; null: there are none.
+  virtual ThreadPool* pool() { return nullptr; }
 
   // Weights. Throws kUnsupported for a dtype the backend has no kernel for.
   virtual std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) = 0;

@@ -35,8 +35,6 @@ struct EngineOptions {
   int64_t drafts = -1;         // the most that a request gets; 0: no drafting, and no memory for it
   DraftOptions drafting = {};  // how they are drawn
 
-  int sampling_threads = 0;  // that draw tokens when many sequences want one; 0: one per core
-
   bool prefix_cache = true;
   int64_t checkpoint_every = 4096;  // prompt tokens between states kept for prefix reuse
 

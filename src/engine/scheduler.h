@@ -7,7 +7,6 @@
 #include <optional>
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "cache/prefix_cache.h"
 #include "engine/engine.h"
 #include "engine/fair_shares.h"
@@ -85,7 +84,7 @@ class Scheduler {
   bool compute();
   void deliver();
   void deliver(Sequence& sequence);
-  // The first token of every sequence that gets one, drawn by several threads when it pays.
+  // The first token of every sequence that gets one, drawn by the backend's threads when it pays.
   void draw_all();
   void draw(Sequence& sequence);
   void score(Sequence& sequence, View logits);
@@ -128,10 +127,9 @@ class Scheduler {
   FairShares shares_;
   std::vector<Owned> waiting_, running_;
   std::vector<Owned> born_;  // forks of this step
-  std::vector<Sequence*> planned_, drawing_;
+  std::vector<Sequence*> planned_;
   std::vector<BatchItem> items_;
   StepResult result_;
-  std::unique_ptr<ThreadPool> samplers_;  // made when first wanted
   EngineStats totals_;
   Left left_;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/thread_pool.h"
 #include "engine/prompt_scores.h"
 #include "engine/scheduler.h"
 
@@ -12,15 +13,16 @@ namespace headgate {
 namespace {
 
 // Logits to draw from in a step, from which on several threads share them.
-constexpr int64_t kWorthThreads = 1 << 15;
+constexpr int64_t kWorthThreads = 1 << 12;
 constexpr double kRecentSeconds = 10;
 
+// The exponents of NaN and infinity are all ones.
 bool is_number(std::span<const float> logits) {
-  // The bits of NaN and infinity are above those of every finite number.
-  uint32_t most = 0;
+  constexpr uint32_t kExponent = 0x7f800000u;
+  uint32_t bad = 0;
   for (const float logit : logits)
-    most = std::max(most, std::bit_cast<uint32_t>(logit) & 0x7fffffffu);
-  return most < 0x7f800000u;
+    bad |= (std::bit_cast<uint32_t>(logit) & kExponent) == kExponent ? 1u : 0u;
+  return bad == 0;
 }
 
 }  // namespace
@@ -109,8 +111,14 @@ View Scheduler::logits_of(const Sequence& sequence) const {
   return {result_.logits.data() + first * result_.vocabulary, end - first, result_.vocabulary};
 }
 
+// Looks at a sequence's logits and draws from them what can be drawn without its neighbours.
 void Scheduler::draw(Sequence& sequence) {
   const View logits = logits_of(sequence);
+  sequence.drawn.reset();
+  sequence.draw_error = nullptr;
+  sequence.sound = is_number({logits.data, static_cast<size_t>(logits.rows * logits.cols)});
+  const bool gives = !sequence.drafted.empty() || sequence.position() == sequence.size();
+  if (!sequence.sound || !gives || sequence.request().max_tokens == 0) return;
   const float* row = logits.row(sequence.drafted.empty() ? logits.rows - 1 : 0);
   try {
     sequence.drawn = sequence.sampler.sample({row, static_cast<size_t>(logits.cols)});
@@ -120,22 +128,13 @@ void Scheduler::draw(Sequence& sequence) {
 }
 
 void Scheduler::draw_all() {
-  drawing_.clear();
-  for (Sequence* sequence : planned_) {
-    sequence->drawn.reset();
-    sequence->draw_error = nullptr;
-    const bool gives = !sequence->drafted.empty() || sequence->position() == sequence->size();
-    if (gives && sequence->request().max_tokens != 0) drawing_.push_back(sequence);
-  }
-  const auto count = static_cast<int64_t>(drawing_.size());
-  const bool many = count >= 2 && count * text_tokens_ >= kWorthThreads;
-  if (many && samplers_ == nullptr)
-    samplers_ = std::make_unique<ThreadPool>(options_.sampling_threads);
-  if (!many || samplers_->threads() == 1) {
-    for (Sequence* sequence : drawing_) draw(*sequence);
+  const auto count = static_cast<int64_t>(planned_.size());
+  ThreadPool* const pool = model_->backend().pool();
+  if (pool == nullptr || count * text_tokens_ < kWorthThreads) {
+    for (Sequence* sequence : planned_) draw(*sequence);
     return;
   }
-  samplers_->run(count, [&](int64_t i, int) { draw(*drawing_[static_cast<size_t>(i)]); });
+  pool->run(count, [&](int64_t i, int) { draw(*planned_[static_cast<size_t>(i)]); });
 }
 
 void Scheduler::deliver() {
@@ -152,11 +151,9 @@ void Scheduler::deliver() {
 
 void Scheduler::deliver(Sequence& sequence) {
   const View logits = logits_of(sequence);
-  for (int64_t row = 0; row < logits.rows; ++row) {
-    if (!is_number({logits.row(row), static_cast<size_t>(logits.cols)})) {
-      return fail_sequence(sequence, ErrorCode::kInternal,
-                           "logits: found values that are no numbers, expected finite ones");
-    }
+  if (!sequence.sound) {
+    return fail_sequence(sequence, ErrorCode::kInternal,
+                         "logits: found values that are no numbers, expected finite ones");
   }
   if (!sequence.drafted.empty()) return verify(sequence, logits);
   const int64_t position = sequence.position();

@@ -51,6 +51,7 @@ struct Sequence {
   std::vector<int32_t> round;         // the last token and the drafts, when there are any
   std::optional<SampledToken> drawn;  // from the first row that gives a token
   std::exception_ptr draw_error;
+  bool sound = true;      // its logits are numbers
   int64_t rows = 0;       // fed, 0: not part of it
   int64_t first_row = 0;  // among the rows of all sequences
   size_t item = 0;        // in the batch

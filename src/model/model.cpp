@@ -110,6 +110,7 @@ std::shared_ptr<const Model> Model::load(const Checkpoint& checkpoint, Backend& 
 const ModelConfig& Model::config() const { return impl_->config; }
 int64_t Model::native_context() const { return impl_->native_context; }
 int64_t Model::longest_context() const { return impl_->longest_context; }
+Backend& Model::backend() const { return impl_->backend; }
 bool Model::has_mtp() const { return impl_->weights.mtp != nullptr; }
 int64_t Model::weight_bytes() const { return stored_bytes(impl_->weights); }
 int64_t Model::weight_bytes_per_token() const {

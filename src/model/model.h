@@ -95,6 +95,7 @@ class Model {
   ~Model();
 
   const ModelConfig& config() const;
+  Backend& backend() const;
   // `deferred_rows`: the most tokens of a deferred step.
   StateShape state_shape(DType kv_dtype, int64_t page_tokens = 256,
                          int64_t deferred_rows = 0) const;

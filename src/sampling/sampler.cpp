@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -22,17 +23,51 @@ void check_range(const char* field, double value, double low, double high) {
   }
 }
 
-// The k-th largest of `values`, by a heap of the k best: one comparison for almost every value.
-float kth_largest(std::span<const float> values, size_t k) {
-  std::vector<float> best(values.begin(), values.begin() + static_cast<ptrdiff_t>(k));
-  std::make_heap(best.begin(), best.end(), std::greater<>());
-  for (const float value : values.subspan(k)) {
-    if (value <= best.front()) continue;
-    std::pop_heap(best.begin(), best.end(), std::greater<>());
-    best.back() = value;
-    std::push_heap(best.begin(), best.end(), std::greater<>());
+// Four values in a vector register, which every CPU has; four registers at a time.
+using Lanes [[gnu::vector_size(16)]] = float;
+constexpr size_t kRegisters = 4, kLanes = 4 * kRegisters;
+
+bool any_at_least(const float* values, float bound) {
+  Lanes v[kRegisters];
+  std::memcpy(v, values, sizeof v);
+  const auto reached = (v[0] >= bound) | (v[1] >= bound) | (v[2] >= bound) | (v[3] >= bound);
+  return (reached[0] | reached[1] | reached[2] | reached[3]) != 0;
+}
+
+// A value that at least k of `values` reach: the k-th largest among the maxima of columns of
+// blocks, of which there are about four times k. Minus infinity where that would save nothing.
+float bound_of_largest(std::span<const float> values, size_t k, std::vector<float>& maxima) {
+  const size_t blocks = (4 * k + kLanes - 1) / kLanes, rows = values.size() / kLanes / blocks;
+  if (rows < 4) return -std::numeric_limits<float>::infinity();
+  maxima.resize(blocks * kLanes);
+  for (size_t block = 0; block < blocks; ++block) {
+    const float* from = values.data() + block * rows * kLanes;
+    Lanes most[kRegisters], next[kRegisters];
+    for (Lanes& lanes : most) lanes = Lanes{} - std::numeric_limits<float>::infinity();
+    for (size_t row = 0; row < rows; ++row) {
+      std::memcpy(next, from + row * kLanes, sizeof next);
+      for (size_t i = 0; i < kRegisters; ++i) most[i] = next[i] > most[i] ? next[i] : most[i];
+    }
+    std::memcpy(maxima.data() + block * kLanes, most, sizeof most);
   }
-  return best.front();
+  const auto kth = maxima.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::nth_element(maxima.begin(), kth, maxima.end(), std::greater<>());
+  return *kth;
+}
+
+// Calls f(index) for every value that is at least `bound`, in order. Most are not.
+template <typename F>
+void for_each_from(std::span<const float> values, float bound, const F& f) {
+  size_t first = 0;
+  for (; first + kLanes <= values.size(); first += kLanes) {
+    if (!any_at_least(values.data() + first, bound)) continue;
+    for (size_t i = first; i < first + kLanes; ++i) {
+      if (values[i] >= bound) f(i);
+    }
+  }
+  for (; first < values.size(); ++first) {
+    if (values[first] >= bound) f(first);
+  }
 }
 
 // log(sum(exp(logits))), accumulated in double.
@@ -112,7 +147,7 @@ void Sampler::constrain(std::unique_ptr<ConstraintState> state) {
 void Sampler::count(int32_t token) {
   if (constraint_ != nullptr && (refused_ > 0 || !constraint_->accept(token))) ++refused_;
   generated_.push_back(token);
-  ++generated_counts_[token];
+  if (penalises()) ++generated_counts_[token];
   if (params_.repetition_penalty != 1.0f) ++seen_[token];
 }
 
@@ -128,7 +163,7 @@ void Sampler::uncount(int64_t tokens) {
     if (--found->second == 0) counts.erase(found);
   };
   for (; tokens > 0; --tokens) {
-    take_one(generated_counts_, generated_.back());
+    if (penalises()) take_one(generated_counts_, generated_.back());
     if (params_.repetition_penalty != 1.0f) take_one(seen_, generated_.back());
     generated_.pop_back();
   }
@@ -152,8 +187,8 @@ void Sampler::apply_mask() {
 }
 
 int32_t Sampler::best_allowed() const {
-  const int32_t best = argmax(adjusted_, text_tokens_);
-  if (!masking() || std::isfinite(adjusted_[static_cast<size_t>(best)])) return best;
+  const int32_t best = argmax(values_, text_tokens_);
+  if (!masking() || std::isfinite(values_[static_cast<size_t>(best)])) return best;
   for (size_t word = 0; word < mask_.size(); ++word) {
     if (mask_[word] != 0)
       return static_cast<int32_t>(word * 64 + static_cast<size_t>(std::countr_zero(mask_[word])));
@@ -161,14 +196,21 @@ int32_t Sampler::best_allowed() const {
   return best;
 }
 
+bool Sampler::adjusts() const {
+  return masking() || penalises() || params_.temperature == 0.0f ||
+         params_.repetition_penalty != 1.0f || !params_.logit_bias.empty();
+}
+
 void Sampler::adjust_logits(std::span<const float> logits) {
   const auto count = std::min<int64_t>(text_tokens_, static_cast<int64_t>(logits.size()));
+  values_ = logits.first(static_cast<size_t>(count));
+  if (!adjusts()) return;
   adjusted_.assign(logits.begin(), logits.begin() + count);
+  values_ = adjusted_;
   // A NaN would win or lose every comparison depending on its place; it can only come from broken
   // weights.
-  for (float& logit : adjusted_) {
-    if (std::isnan(logit)) logit = -std::numeric_limits<float>::infinity();
-  }
+  for (float& logit : adjusted_)
+    logit = std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
   if (masking()) apply_mask();
   const auto in_range = [&](int32_t token) { return token >= 0 && token < count; };
   if (params_.repetition_penalty != 1.0f) {
@@ -178,7 +220,7 @@ void Sampler::adjust_logits(std::span<const float> logits) {
       logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
     }
   }
-  if (params_.presence_penalty != 0.0f || params_.frequency_penalty != 0.0f) {
+  if (penalises()) {
     for (const auto& [token, times] : generated_counts_) {
       if (!in_range(token)) continue;
       adjusted_[static_cast<size_t>(token)] -=
@@ -197,16 +239,26 @@ void Sampler::collect_candidates() {
     return;
   }
   const float scale = 1.0f / params_.temperature;
-  for (float& logit : adjusted_) logit *= scale;
   const auto k = static_cast<size_t>(params_.top_k);
-  const float threshold = k > 0 && k < adjusted_.size() ? kth_largest(adjusted_, k)
-                                                        : -std::numeric_limits<float>::infinity();
-  for (size_t token = 0; token < adjusted_.size(); ++token) {
-    if (adjusted_[token] >= threshold && std::isfinite(adjusted_[token])) {
-      candidates_.push_back({static_cast<int32_t>(token), adjusted_[token], 0.0});
-    }
-  }
+  const bool few = k > 0 && k < values_.size();
+  const float bound =
+      few ? bound_of_largest(values_, k, kept_) : -std::numeric_limits<float>::infinity();
+  for_each_from(values_, bound, [&](size_t token) {
+    const float logit = values_[token] * scale;
+    if (std::isfinite(logit)) candidates_.push_back({static_cast<int32_t>(token), logit, 0.0});
+  });
+  if (few) keep_largest(k);
   if (candidates_.empty()) candidates_.push_back({best_allowed(), 0.0f, 1.0});
+}
+
+// Those that are as likely as the k-th largest stay too.
+void Sampler::keep_largest(size_t k) {
+  if (candidates_.size() <= k) return;
+  kept_.clear();
+  for (const Candidate& c : candidates_) kept_.push_back(c.logit);
+  const auto kth = kept_.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::nth_element(kept_.begin(), kth, kept_.end(), std::greater<>());
+  std::erase_if(candidates_, [least = *kth](const Candidate& c) { return c.logit < least; });
 }
 
 void Sampler::normalise() {

@@ -92,12 +92,17 @@ class Sampler {
   };
 
   bool masking() const { return constraint_ != nullptr && refused_ == 0; }
+  bool penalises() const {
+    return params_.presence_penalty != 0.0f || params_.frequency_penalty != 0.0f;
+  }
+  bool adjusts() const;  // whether the logits need more than a temperature
   // Fills mask_ for this position; all bits of the text's tokens where nothing is masked.
   void apply_mask();
   // The candidate where no logit is finite: the best allowed token, the lowest id on ties.
   int32_t best_allowed() const;
   void adjust_logits(std::span<const float> logits);
   void collect_candidates();
+  void keep_largest(size_t k);
   void keep_top_p();
   void keep_min_p();
   void keep_typical();
@@ -113,14 +118,16 @@ class Sampler {
   SamplingParams params_;
   int64_t text_tokens_;
   std::vector<int32_t> generated_;
-  std::unordered_map<int32_t, int32_t> generated_counts_;
+  std::unordered_map<int32_t, int32_t> generated_counts_;  // kept for the penalties only
   std::unordered_map<int32_t, int32_t>
       seen_;  // in prompt and output; kept for the repetition penalty only
   std::unique_ptr<ConstraintState> constraint_;
   int64_t refused_ = 0;  // counted tokens from the first that constraint_ refused
   std::vector<uint64_t> mask_;
   std::vector<float> adjusted_;
+  std::span<const float> values_;  // adjusted_, or the logits as they came, while one is drawn
   std::vector<Candidate> candidates_;
+  std::vector<float> kept_;  // scratch
 };
 
 // Index of the largest logit below `text_tokens`; the lowest id on ties, 0 where none is a number.

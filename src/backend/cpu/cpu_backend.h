@@ -37,6 +37,7 @@ class CpuBackend final : public Backend {
   static constexpr int64_t kTileStepRows = 192;
 
   std::string description() const override;
+  ThreadPool* pool() override { return &pool_; }
   std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) override;
   std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) override;
   std::unique_ptr<Matrix> rows_of(const Matrix& w, int64_t first, int64_t count) override;
@@ -97,7 +98,7 @@ class CpuBackend final : public Backend {
     int64_t expert, row, rows, tile, tiles;
   };
 
-  // Runs f(row) for every row; rows are grouped so that a task is worth starting.
+  // Runs f(row) or f(row, worker) for every row; rows are grouped so that a task is worth starting.
   // `row_work` is in units of about a nanosecond.
   template <typename F>
   void for_rows(int64_t rows, int64_t row_work, const F& f);

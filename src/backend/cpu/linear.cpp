@@ -33,29 +33,27 @@ LinearInputs CpuBackend::prepare_inputs(View x, bool codes, bool precise) {
   ActivationBlock* all = codes_.take(x.rows * blocks);
   for (int64_t t = 0; t < x.rows; ++t) code_rows[t] = all + t * blocks;
   const int64_t padded = x.cols % kBlockInputs;
-  for_rows(x.rows, x.cols / 2, [&](int64_t t) {
+  ActivationBlock* rest = residuals_.take(precise ? x.rows * blocks : 0);
+  for_rows(x.rows, precise ? x.cols : x.cols / 2, [&](int64_t t) {
     ActivationBlock* row = all + t * blocks;
     if (padded != 0) row[blocks - 1] = ActivationBlock{};
     kernels_.quantize(row, x.row(t), x.cols, 0);
-  });
-  inputs.codes = code_rows;
-  if (!precise) return inputs;
-  const ActivationBlock** precise_rows = precise_codes_.take(2 * x.rows);
-  ActivationBlock* rest = residuals_.take(x.rows * blocks);
-  for (int64_t t = 0; t < x.rows; ++t) {
-    precise_rows[2 * t] = all + t * blocks;
-    precise_rows[2 * t + 1] = rest + t * blocks;
-  }
-  for_rows(x.rows, x.cols, [&](int64_t t) {
-    for (int64_t b = 0; b < blocks; ++b) {
+    for (int64_t b = 0; precise && b < blocks; ++b) {
       const int64_t n = std::min<int64_t>(kBlockInputs, x.cols - b * kBlockInputs);
       float left[kBlockInputs];
-      residual(left, x.row(t) + b * kBlockInputs, all[t * blocks + b], n);
+      residual(left, x.row(t) + b * kBlockInputs, row[b], n);
       ActivationBlock& block = rest[t * blocks + b];
       if (n < kBlockInputs) block = ActivationBlock{};
       kernels_.quantize(&block, left, n, 0);
     }
   });
+  inputs.codes = code_rows;
+  if (!precise) return inputs;
+  const ActivationBlock** precise_rows = precise_codes_.take(2 * x.rows);
+  for (int64_t t = 0; t < x.rows; ++t) {
+    precise_rows[2 * t] = all + t * blocks;
+    precise_rows[2 * t + 1] = rest + t * blocks;
+  }
   inputs.precise = precise_rows;
   return inputs;
 }

@@ -27,20 +27,18 @@ void CpuBackend::route(std::span<int32_t> ids, std::span<float> weights, View lo
   HEADGATE_CHECK(static_cast<int64_t>(ids.size()) == logits.rows * k &&
                  weights.size() == ids.size());
   for (Scratch<float>& scratch : row_scratch_) scratch.take(experts);
-  pool_.run((logits.rows + 7) / 8, [&](int64_t task, int worker) {
+  constexpr int64_t kExpertWork = 3, kChoiceWork = 20;
+  for_rows(logits.rows, experts * kExpertWork + k * kChoiceWork, [&](int64_t t, int worker) {
     float* p = row_scratch_[static_cast<size_t>(worker)].data();
-    const int64_t last = std::min(logits.rows, (task + 1) * 8);
-    for (int64_t t = task * 8; t < last; ++t) {
-      int32_t* chosen = ids.data() + t * k;
-      float* w = weights.data() + t * k;
-      select_largest(chosen, logits.row(t), experts, k);
-      float sum = kernels_.exp_shifted(p, logits.row(t), experts);
-      if (renormalise) {
-        sum = 0;
-        for (int64_t j = 0; j < k; ++j) sum += p[chosen[j]];
-      }
-      for (int64_t j = 0; j < k; ++j) w[j] = p[chosen[j]] / sum;
+    int32_t* chosen = ids.data() + t * k;
+    float* w = weights.data() + t * k;
+    select_largest(chosen, logits.row(t), experts, k);
+    float sum = kernels_.exp_shifted(p, logits.row(t), experts);
+    if (renormalise) {
+      sum = 0;
+      for (int64_t j = 0; j < k; ++j) sum += p[chosen[j]];
     }
+    for (int64_t j = 0; j < k; ++j) w[j] = p[chosen[j]] / sum;
   });
 }
 
