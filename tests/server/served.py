@@ -12,12 +12,13 @@ import urllib.request
 class Served:
     """`headgate serve` with these arguments; `url` is its root."""
 
-    def __init__(self, program, *arguments, environment=None):
+    def __init__(self, program, *arguments, environment=None, restore_signals=True):
         self.folder = tempfile.TemporaryDirectory(prefix="headgate-server-")
         self.log_path = os.path.join(self.folder.name, "log")
         data = os.path.join(self.folder.name, "data")
         self.command = [program, "serve", "--port", "0", "--data", data, *arguments]
         self.environment = {**os.environ, **(environment or {})}
+        self.restore_signals = restore_signals
         self.data = data
         self.process = None
         self.start()
@@ -25,7 +26,8 @@ class Served:
     def start(self):
         """Starts it and waits until it says where it listens."""
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(self.command, stderr=log, stdout=log, env=self.environment)
+            self.process = subprocess.Popen(self.command, stderr=log, stdout=log, env=self.environment,
+                                            restore_signals=self.restore_signals)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             found = re.search(r"(https?://[\w.:\[\]]+:\d+)/v1", self.log())
