@@ -100,16 +100,17 @@ build() {
   fi
 }
 
-# Python packages that tests compare with, in build/venv; PYTHON_EXTRAS names more. Tests that need them skip where this does not
-# work.
+# Python packages that tests compare with, in build/venv; PYTHON_EXTRAS names more, PYTHON_ALONE some that are installed without what
+# they ask for, since their bounds would hold the others back. Tests that need them skip where this does not work.
 python_packages() {
   local venv=build/venv wanted="tokenizers jinja2 gguf numpy safetensors unicodedata2 jsonschema llguidance openai anthropic${PYTHON_EXTRAS:+ $PYTHON_EXTRAS}"
   # Found, not imported: some of them take seconds for that. "name[part]" is package name with what part of it needs.
   if "$venv/bin/python" -c 'import sys, importlib.util as u; sys.exit(any(u.find_spec(n.split("[")[0]) is None for n in sys.argv[1:]))' \
-       $wanted 2>/dev/null; then return 0; fi
-  say "installing Python packages into $venv: $wanted"
+       $wanted ${PYTHON_ALONE:-} 2>/dev/null; then return 0; fi
+  say "installing Python packages into $venv: $wanted ${PYTHON_ALONE:-}"
   mkdir -p build
-  if ! { python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 $wanted; } \
+  local install="$venv/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-compile"
+  if ! { python3 -m venv "$venv" && $install $wanted && { [ -z "${PYTHON_ALONE:-}" ] || $install --no-deps $PYTHON_ALONE; }; } \
          >build/pip.log 2>&1; then
     tail -n 3 build/pip.log >&2
     say "the Python packages could not be installed (all of it: build/pip.log); tests that compare with them will skip"

@@ -25,7 +25,7 @@ def main():
     server = Served(sys.argv[1], "--name", "nano", "--ctx", "256", "--max-queue", "4096")
     try:
         command = [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/openapi.json", "--checks", CHECKS, "--max-examples", examples,
-                   "--phases", "examples,coverage,fuzzing", "--generation-deterministic", "--workers", "2",
+                   "--phases", "examples,coverage,fuzzing", "--generation-deterministic", "--workers", "1",
                    "--request-timeout", "60", "--suppress-health-check", "all", "--no-color"]
         done = subprocess.run(command, check=False, cwd=server.folder.name, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         if server.process.poll() is not None:
