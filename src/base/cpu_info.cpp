@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -16,8 +17,8 @@
 namespace headgate {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames = {"scalar", "avx2", "avx512", "avx512bf16",
-                                                    "amx"};
+constexpr std::array<std::string_view, 6> kNames = {"scalar", "avx2",       "avxvnni",
+                                                    "avx512", "avx512bf16", "amx"};
 
 std::string read_cpu_model() {
   std::ifstream file("/proc/cpuinfo");
@@ -52,6 +53,11 @@ bool has_f16c() {
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1u << 29)) != 0;
 }
 
+bool has_avx_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+}
+
 bool has_amx() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   const bool has_leaf = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
@@ -69,13 +75,14 @@ Isa detect_isa() {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
       !__builtin_cpu_supports("avx512vnni")) {
-    return Isa::kAvx2;
+    return has_avx_vnni() ? Isa::kAvxVnni : Isa::kAvx2;
   }
   if (!__builtin_cpu_supports("avx512bf16")) return Isa::kAvx512;
   return has_amx() && amx_granted() ? Isa::kAmx : Isa::kAvx512Bf16;
 }
 #else
 bool has_amx() { return false; }
+bool has_avx_vnni() { return false; }
 Isa detect_isa() { return Isa::kScalar; }
 #endif
 
@@ -102,12 +109,14 @@ Isa selected_isa() {
   const std::optional<Isa> isa = isa_from_name(wanted);
   if (!isa) {
     fail(ErrorCode::kInvalidArgument,
-         "HEADGATE_ISA={}: unknown level, expected scalar, avx2, avx512, avx512bf16 or amx",
+         "HEADGATE_ISA={}: unknown level, expected scalar, avx2, avxvnni, avx512, avx512bf16 "
+         "or amx",
          wanted);
   }
-  if (*isa > best) {
-    fail(ErrorCode::kUnsupported, "HEADGATE_ISA={}: this machine has at most {}", wanted,
-         isa_name(best));
+  const std::vector<Isa> here = isas_on_this_machine();
+  if (std::find(here.begin(), here.end(), *isa) == here.end()) {
+    fail(ErrorCode::kUnsupported, "HEADGATE_ISA={}: this machine has {}{}", wanted,
+         *isa > best ? "at most " : "no such instructions, but ", isa_name(best));
   }
   return *isa;
 }
@@ -115,7 +124,8 @@ Isa selected_isa() {
 std::vector<Isa> isas_on_this_machine() {
   std::vector<Isa> isas;
   for (int level = 0; level <= static_cast<int>(cpu_info().best); ++level) {
-    isas.push_back(static_cast<Isa>(level));
+    const auto isa = static_cast<Isa>(level);
+    if (isa != Isa::kAvxVnni || has_avx_vnni()) isas.push_back(isa);
   }
   return isas;
 }

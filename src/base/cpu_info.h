@@ -13,7 +13,8 @@ namespace headgate {
 enum class Isa {
   kScalar,
   kAvx2,        // x86-64-v3: AVX2, FMA, F16C, BMI2
-  kAvx512,      // F, BW, DQ, VL, VNNI
+  kAvxVnni,     // and AVX-VNNI: byte dot products without AVX-512
+  kAvx512,      // F, BW, DQ, VL, VNNI; AVX-VNNI need not be there
   kAvx512Bf16,  // and AVX512_BF16
   kAmx          // and AMX tiles, int8 and bf16, granted by the kernel
 };
@@ -30,7 +31,8 @@ struct CpuInfo {
 // Read once, then constant. Thread-safe.
 const CpuInfo& cpu_info();
 
-// The level to run: cpu_info().best, or HEADGATE_ISA=scalar|avx2|avx512|avx512bf16|amx when set.
+// The level to run: cpu_info().best, or HEADGATE_ISA=scalar|avx2|avxvnni|avx512|avx512bf16|amx when
+// set.
 // Throws kInvalidArgument for an unknown name and kUnsupported for a level that this machine lacks.
 Isa selected_isa();
 

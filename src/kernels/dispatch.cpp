@@ -8,6 +8,7 @@ KernelTable kernels_for(Isa isa) {
   scalar::fill(table);
 #if defined(HEADGATE_X86_KERNELS)
   if (isa >= Isa::kAvx2) avx2::fill(table);
+  if (isa >= Isa::kAvxVnni) avxvnni::fill(table);  // all of it replaced by the next level
   if (isa >= Isa::kAvx512) avx512::fill(table);
   if (isa >= Isa::kAvx512Bf16) avx512bf16::fill(table);
   if (isa >= Isa::kAmx) amx::fill(table);

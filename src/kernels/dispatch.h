@@ -15,6 +15,9 @@ void fill(KernelTable& table);  // every entry
 namespace avx2 {
 void fill(KernelTable& table);  // replaces entries
 }
+namespace avxvnni {
+void fill(KernelTable& table);
+}
 namespace avx512 {
 void fill(KernelTable& table);
 }

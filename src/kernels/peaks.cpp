@@ -13,6 +13,7 @@ PeakTable peaks_for(Isa isa) {
     table.loops[kPeakFma] = {avx2::peak_fma, 2 * 12 * 8};
     table.loops[kPeakInt8Dot] = {avx2::peak_int8_dot, 2 * 8 * 32};
   }
+  if (isa >= Isa::kAvxVnni) table.loops[kPeakInt8Dot] = {avxvnni::peak_int8_dot, 2 * 12 * 32};
   if (isa >= Isa::kAvx512) {
     table.loops[kPeakFma] = {avx512::peak_fma, 2 * 16 * 16};
     table.loops[kPeakInt8Dot] = {avx512::peak_int8_dot, 2 * 16 * 64};

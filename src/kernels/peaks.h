@@ -37,6 +37,9 @@ namespace avx2 {
 float peak_fma(int64_t rounds);
 float peak_int8_dot(int64_t rounds);
 }  // namespace avx2
+namespace avxvnni {
+float peak_int8_dot(int64_t rounds);
+}
 namespace avx512 {
 float peak_fma(int64_t rounds);
 float peak_int8_dot(int64_t rounds);
