@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
-"""Takes the pictures of docs/web.md with the scripted model: screenshots.py [FOLDER]. Needs PyPI pillow to make them small.
+"""Takes the pictures of docs/web.md: screenshots.py [FOLDER] [PROGRAM]. Needs PyPI pillow to make them small.
 
+With a program (headgate), those that the embedded model can fill are taken from `headgate serve`; else all from the scripted model.
 With HEADGATE_FONT=NAME they are set in that font, as systems with a better default have it.
 """
+import http.client
 import io
+import json
 import math
 import os
 import random
 import sys
+import threading
 
 from PIL import Image
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mock_server
+from browser_test import Served
 from support import BrowserTest
 
 OLDER = ("Where do herons nest?", "A plan for the weekend in the hills", "Why is the sky blue at noon?", "Rewrite this letter to the council",
@@ -130,18 +135,88 @@ def status(case, folder):
         keep(page, folder, "web-status.png")
 
 
-def main(folder):
+WEATHER = [{"type": "function", "function": {
+    "name": "get_weather", "description": "Current weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}]
+
+
+def real_chats(case, folder):
+    """A story, a sum with thinking and a tool call of the embedded model."""
+    with case.page(width=1280, height=860, color_scheme="light") as page:
+        dress(page)
+        page.click("#open-settings")
+        page.fill("#s-temperature", "0")
+        page.click("#settings-close")
+        for text in ("What is 5 + 4?", "Tell me a short story about a hen."):
+            case.send(page, text)
+            page.keyboard.press("Control+Shift+O")
+        case.send(page, "Tell me a short story about a fox.")
+        page.click("#thinking")
+        case.send(page, "What is 17 + 25?")
+        page.locator(".answer").last.locator("summary").first.click()
+        page.wait_for_timeout(400)
+        keep(page, folder, "web-story.png")
+    with case.page(width=1280, height=860, color_scheme="dark") as page:
+        dress(page)
+        page.click("#open-settings")
+        page.fill("#s-temperature", "0")
+        page.fill("#tools", json.dumps(WEATHER))
+        page.click("#settings-close")
+        case.send(page, "What is the weather in Paris?")
+        page.fill(".call >> nth=0 >> textarea", "Sunny, 21 degrees")
+        page.wait_for_timeout(300)
+        keep(page, folder, "web-tools.png")
+
+
+def load(case, stop, seed):
+    """A client that asks one question after another."""
+    rand = random.Random(seed)
+    host = case.url.split("/")[2]
+    words = ("fox", "hen", "river", "boat", "lamp", "garden", "kite")
+    connection = http.client.HTTPConnection(host, timeout=120)
+    turns = []
+    while not stop.is_set():
+        if len(turns) > 8:
+            turns = []
+        turns.append({"role": "user", "content": f"Tell me a short story about a {rand.choice(words)}. " + "It should be kind. " * rand.randint(0, 40)})
+        connection.request("POST", "/v1/chat/completions", json.dumps({"messages": turns, "seed": rand.getrandbits(30), "max_tokens": rand.randint(40, 400), "ignore_eos": True}))
+        answer = json.load(connection.getresponse())
+        turns.append({"role": "assistant", "content": answer["choices"][0]["message"]["content"]})
+        stop.wait(rand.random() * 0.6)
+
+
+def real_status(case, folder):
+    """The live view while clients ask."""
+    stop = threading.Event()
+    clients = [threading.Thread(target=load, args=(case, stop, i)) for i in range(12)]
+    with case.page("status", ready=False, width=1280, height=980) as page:
+        dress(page)
+        for client in clients:
+            client.start()
+        page.wait_for_timeout(60_000)
+        keep(page, folder, "web-status.png")
+        stop.set()
+    for client in clients:
+        client.join()
+
+
+def main(folder, program):
     """All pictures into the folder."""
     os.makedirs(folder, exist_ok=True)
-    case = BrowserTest()
-    BrowserTest.setUpClass()
-    try:
-        case.setUp()
-        for take in (chats, phone, status):
-            take(case, folder)
-    finally:
-        BrowserTest.tearDownClass()
+    Served.binary = program
+    taken = [(BrowserTest, (chats, phone, status))]
+    if program:
+        taken.append((Served, (real_chats, real_status)))
+    for kind, takes in taken:
+        case = kind()
+        kind.setUpClass()
+        try:
+            case.setUp()
+            for take in takes:
+                take(case, folder)
+        finally:
+            kind.tearDownClass()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else os.path.join(mock_server.ROOT, "docs", "images"))
+    main(sys.argv[1] if len(sys.argv) > 1 else os.path.join(mock_server.ROOT, "docs", "images"), os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None)
