@@ -51,7 +51,8 @@ DiskScan::DiskScan(const std::string& folder, const Digest& profile, const State
 }
 
 void DiskScan::discard(const std::string& path, const std::string& why) {
-  log_warning("prefix cache: {}: {}; removed", path, why);
+  const bool named = why.compare(0, path.size(), path) == 0;  // errors of files name them
+  log_warning("prefix cache: {}; removed", named ? why : path + ": " + why);
   ::unlink(path.c_str());
   ++damaged;
 }

@@ -150,7 +150,15 @@ PrefixCache::Node* PrefixCache::make_node(const Digest& salt, std::span<const in
 void PrefixCache::insert(const std::string& salt, std::span<const int32_t> tokens,
                          Snapshot snapshot) {
   HEADGATE_CHECK(!tokens.empty() && snapshot.position() == static_cast<int64_t>(tokens.size()));
-  Node* node = make_node(salt_digest(salt), tokens);
+  keep(make_node(salt_digest(salt), tokens), std::move(snapshot));
+}
+
+void PrefixCache::insert_stored(const DiskEntry* entry, Snapshot snapshot) {
+  const auto at = stored_.find(entry);
+  if (at != stored_.end()) keep(at->second, std::move(snapshot));
+}
+
+void PrefixCache::keep(Node* node, Snapshot snapshot) {
   if (!node->snapshot) {
     node->snapshot = std::move(snapshot);
     node->kept_at = std::chrono::steady_clock::now();
@@ -264,16 +272,22 @@ void PrefixCache::detach(const DiskEntry* entry) {
   prune(node);
 }
 
+bool PrefixCache::may_be_stored(const Node* node, int64_t least) {
+  return node->snapshot && node->depth >= least && !node->unstorable &&
+         (node->stored == nullptr || !node->stored->serves);
+}
+
+bool PrefixCache::wants_store(int64_t least) const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [&](const Node* node) { return may_be_stored(node, least); });
+}
+
 std::optional<PrefixCache::Candidate> PrefixCache::begin_store(
     int64_t least, std::chrono::steady_clock::time_point before) {
-  const auto wanted = [&](const Node* node) {
-    return node->snapshot && node->depth >= least && !node->unstorable &&
-           (node->stored == nullptr || !node->stored->serves);
-  };
   Node* best = nullptr;
   double best_worth = -1;
   for (Node* node : entries_) {
-    if (!wanted(node) || node->kept_at > before) continue;
+    if (!may_be_stored(node, least) || node->kept_at > before) continue;
     const double value = worth(node);
     if (value > best_worth) {
       best = node;
@@ -283,7 +297,7 @@ std::optional<PrefixCache::Candidate> PrefixCache::begin_store(
   if (best == nullptr) return std::nullopt;
   // What it comes after goes first, so that it stores its own pages only.
   for (Node* node = best->parent; node != nullptr; node = node->parent) {
-    if (wanted(node)) best = node;
+    if (may_be_stored(node, least)) best = node;
   }
   Candidate out{best->salt, {}, *best->snapshot, nullptr};
   for (const Node* node = best; node->parent != nullptr; node = node->parent)

@@ -58,6 +58,8 @@ class PrefixCache {
                           int64_t most) const;
   void attach(const Digest& salt, std::span<const int32_t> tokens, DiskEntry* entry);
   void detach(const DiskEntry* entry);
+  // Keeps what was read of an entry; nothing happens when the entry has gone meanwhile.
+  void insert_stored(const DiskEntry* entry, Snapshot snapshot);
   struct Candidate {
     Digest salt{};
     std::vector<int32_t> tokens;
@@ -68,6 +70,7 @@ class PrefixCache {
   // before `before`. It is not evicted until end_store() says that it is written, or cannot be:
   // then it is not offered again.
   std::optional<Candidate> begin_store(int64_t least, std::chrono::steady_clock::time_point before);
+  bool wants_store(int64_t least) const;  // whether begin_store() will have something, some time
   void end_store(const Digest& salt, std::span<const int32_t> tokens, bool refused);
 
   // Drops the entry whose bytes save the least expected replay: tokens beyond the entry before it,
@@ -97,6 +100,8 @@ class PrefixCache {
   double worth(const Node* node) const;
   void remove(Node* node);  // its snapshot, and what of the tree served it alone
   void prune(Node* node);
+  void keep(Node* node, Snapshot snapshot);
+  static bool may_be_stored(const Node* node, int64_t least);
 
   StateShape shape_;
   std::map<Digest, std::unique_ptr<Node>> roots_;

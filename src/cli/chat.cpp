@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cache/state_file.h"
 #include "cli/args.h"
 #include "cli/assistant.h"
 #include "cli/chat_commands.h"
@@ -13,6 +14,7 @@
 #include "cli/line_editor.h"
 #include "cli/progress.h"
 #include "cli/remote_chat.h"
+#include "cli/session_store.h"
 #include "cli/terminal.h"
 
 namespace headgate {
@@ -21,7 +23,8 @@ namespace {
 struct ChatOptions {
   ModelOptions model;
   SamplingOptions sampling;
-  std::optional<std::string> system, tools, load;
+  std::optional<std::string> system, tools, load, session;
+  std::string sessions;
   std::optional<bool> think;
   bool no_history = false;
   bool verbose = false;
@@ -98,9 +101,11 @@ class Chat {
         conversation_(std::move(conversation)),
         session_(assistant.make_session(options.model)),
         completion_(*session_, assistant.tokenizer, assistant.template_or_null()),
+        store_(options.sessions),
         prompter_(options.no_history ? "" : state_file("chat_history")) {}
 
   int run() {
+    if (options_.session) resume();
     greet();
     while (!InterruptScope::terminated()) {
       std::string input;
@@ -113,10 +118,44 @@ class Chat {
         report_error(error.what());
       }
     }
+    if (options_.session) keep();
     return 0;
   }
 
  private:
+  // Takes up the session that has the name, if there is one.
+  void resume() {
+    const std::string path = store_.path_of(*options_.session);
+    identity_ = state_identity(assistant_.loaded, options_.model);
+    if (!store_.has(*options_.session)) return;
+    std::string note;
+    try {
+      note = session_->load(path, identity_);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      // The words are still good: only the state has to be computed again.
+      note = read_state_header(path).note;
+      report_note(std::string(error.what()) + "; it is read again");
+    }
+    Conversation saved = conversation_;
+    if (!read_conversation_note(note, saved)) return;
+    saved.sampling = conversation_.sampling;
+    conversation_ = std::move(saved);
+    report_note(fmt::format("session {}: {} messages, {} tokens", printable(*options_.session),
+                            conversation_.messages.size(), session_->position()));
+  }
+
+  void keep() {
+    if (conversation_.messages.empty()) return;
+    store_.make_folder();
+    InterruptScope::reset();
+    const std::vector<int32_t> ids = stable_prefix(completion_, conversation_);
+    if (static_cast<int64_t>(ids.size()) >= session_->context()) return say_context_full();
+    session_->read(ids);
+    (void)session_->save(store_.path_of(*options_.session), identity_,
+                         conversation_note(conversation_));
+  }
+
   void greet() const {
     if (!is_terminal(Stream::kInput) || !is_terminal(Stream::kError)) return;
     const ModelConfig& config = assistant_.loaded.model->config();
@@ -206,6 +245,8 @@ class Chat {
   Conversation conversation_;
   std::unique_ptr<Session> session_;
   Completion completion_;
+  SessionStore store_;
+  std::string identity_;
   Prompter prompter_;
   std::vector<ToolCall> calls_;  // of the last answer that have no result yet
 };
@@ -243,8 +284,10 @@ json::object request_fields(const ChatOptions& o) {
 }
 
 int chat_with_server(const ChatOptions& o) {
-  if (o.load)
-    fail(ErrorCode::kInvalidArgument, "--load: found with --server, which keeps no conversations");
+  if (o.load || o.session) {
+    fail(ErrorCode::kInvalidArgument, "{}: found with --server, which keeps no conversations",
+         o.load ? "--load" : "--session");
+  }
   RemoteChatOptions remote;
   remote.server = *o.server;
   remote.key = client_key(o.key_file);
@@ -284,6 +327,12 @@ void add_chat(CommandLine& line) {
       .takes("FILE")
       .option("--load", o->load, "Go on with a conversation saved by /save")
       .takes("FILE")
+      .option("--session", o->session,
+              "Go on with the session of this name, and keep it at the end")
+      .takes("NAME")
+      .option("--sessions", o->sessions,
+              "Folder of sessions; default: sessions in the user's state folder")
+      .takes("DIR")
       .option("--server", o->server, "Talk to a model behind an OpenAI-compatible server instead")
       .takes("URL")
       .option("--server-model", o->server_model,

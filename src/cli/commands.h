@@ -23,7 +23,9 @@ void add_eval(CommandLine& line);
 void add_bench(CommandLine& line);
 void add_serve(CommandLine& line);
 void add_keys(CommandLine& line);
+void add_explain(CommandLine& line);
 void add_ps(CommandLine& line);
+void add_session(CommandLine& line);
 void add_version(CommandLine& line);
 // After all others: these describe them.
 void add_completion(CommandLine& line);

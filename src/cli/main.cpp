@@ -15,6 +15,7 @@ int run_command_line(int argc, const char* const* argv) {
                              HEADGATE_VERSION);
   headgate::add_run(line);
   headgate::add_chat(line);
+  headgate::add_session(line);
   headgate::add_serve(line);
   headgate::add_keys(line);
   headgate::add_ps(line);
@@ -26,6 +27,7 @@ int run_command_line(int argc, const char* const* argv) {
   headgate::add_tokenize(line);
   headgate::add_detokenize(line);
   headgate::add_template(line);
+  headgate::add_explain(line);
   headgate::add_logits(line);
   headgate::add_synth(line);
   headgate::add_tokenizer(line);

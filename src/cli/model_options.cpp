@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "engine/draft_control.h"
 #include "model/adapter.h"
+#include "model/model_identity.h"
 #include "model/prefill_chunk.h"
 
 namespace headgate {
@@ -166,6 +167,14 @@ SessionOptions session_options(const ModelOptions& options, const ModelConfig& c
   check_draft_options(options.drafting);
   session.drafting = options.drafting;
   return session;
+}
+
+std::string state_identity(const LoadedModel& loaded, const ModelOptions& options) {
+  // "cpu, avx512, 2 threads": how many threads there are changes no bit.
+  std::string kernels = loaded.backend->description();
+  kernels.resize(std::min(kernels.size(), kernels.rfind(", ")));
+  return fmt::format("headgate {} {} exact {} packed {} model {}", HEADGATE_VERSION, kernels,
+                     options.exact, !options.no_pack, checkpoint_identity(loaded.checkpoint));
 }
 
 Tokenizer load_tokenizer_of(const ModelOptions& options) {

@@ -63,6 +63,10 @@ int64_t prefill_chunk(const ModelOptions& options, const ModelConfig& config);
 DType kv_dtype(const ModelOptions& options, const ModelConfig& config);
 SessionOptions session_options(const ModelOptions& options, const ModelConfig& config);
 
+// What the bits of a state depend on besides the configuration: this build, the kernels, how the
+// weights were loaded, and what is in the model. See StateFileInfo::profile.
+std::string state_identity(const LoadedModel& loaded, const ModelOptions& options);
+
 // The tokenizer of what -m names: a folder with tokenizer files (no weights needed), a
 // tokenizer.json, a GGUF, or the embedded model.
 Tokenizer load_tokenizer_of(const ModelOptions& options);

@@ -46,6 +46,8 @@ struct ServeOptions {
   int64_t max_queue = 1024;
   int64_t state_mib = 0;
   bool no_prefix_cache = false;
+  std::string cache_dir;
+  int64_t cache_disk_gib = 32;
   int64_t default_max_tokens = 0;
   int64_t request_timeout = 0;
   int64_t drain = 60;
@@ -91,6 +93,7 @@ void check_options(const ServeOptions& o) {
   check_positive("--max-running", o.max_running, 1, 4096);
   check_positive("--max-queue", o.max_queue, 1, 1 << 20);
   check_positive("--state-memory", o.state_mib, 0, int64_t{1} << 30);
+  check_positive("--cache-disk", o.cache_disk_gib, 1, 1 << 20);
   check_positive("--default-max-tokens", o.default_max_tokens, 0, int64_t{1} << 30);
   check_positive("--request-timeout", o.request_timeout, 0, 1 << 24);
   check_positive("--drain", o.drain, 0, 1 << 20);
@@ -122,7 +125,8 @@ ServerOptions server_options(const ServeOptions& o) {
   return s;
 }
 
-EngineOptions engine_options(const ServeOptions& o, const ModelConfig& config) {
+EngineOptions engine_options(const ServeOptions& o, const LoadedModel& loaded) {
+  const ModelConfig& config = loaded.model->config();
   const SessionOptions session = session_options(o.model, config);
   EngineOptions e;
   e.context = session.context;
@@ -134,6 +138,9 @@ EngineOptions engine_options(const ServeOptions& o, const ModelConfig& config) {
   e.max_waiting_requests = o.max_queue;
   e.state_budget_bytes = o.state_mib << 20;
   e.prefix_cache = !o.no_prefix_cache;
+  e.cache_folder = o.cache_dir;
+  e.cache_disk_bytes = o.cache_disk_gib << 30;
+  if (!o.cache_dir.empty()) e.model_identity = state_identity(loaded, o.model);
   return e;
 }
 
@@ -205,7 +212,7 @@ int serve(const ServeOptions& o) {
   const Assistant assistant = load_assistant(o.model);
   const ModelConfig& config = assistant.loaded.model->config();
   Engine engine(assistant.loaded.model, text_tokens(&assistant.tokenizer, config),
-                engine_options(o, config));
+                engine_options(o, assistant.loaded));
   ServedModel model;
   model.name = model_name(o);
   model.aliases = o.aliases;
@@ -267,6 +274,11 @@ void add_load_options(Command& command, ServeOptions& o) {
               "Memory for keys, values and states; 0: what one full context and eight states need")
       .takes("MIB")
       .flag("--no-prefix-cache", o.no_prefix_cache, "Compute every prompt from its beginning")
+      .option("--cache-dir", o.cache_dir,
+              "Folder for cached prefixes beyond memory and restarts; default: none")
+      .takes("DIR")
+      .option("--cache-disk", o.cache_disk_gib, "Most that the folder may hold")
+      .takes("GIB")
       .option("--default-max-tokens", o.default_max_tokens,
               "Tokens of an answer where the request does not say; 0: until the context is full")
       .option("--request-timeout", o.request_timeout,

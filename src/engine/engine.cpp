@@ -14,7 +14,9 @@
 namespace headgate {
 namespace {
 
-constexpr double kLeastRetry = 1, kMostRetry = 60;  // seconds
+constexpr double kLeastRetry = 1, kMostRetry = 60;   // seconds
+constexpr std::chrono::milliseconds kTendEvery{50};  // while idle, with states to be written
+constexpr std::chrono::seconds kFlushTime{20};       // for writing them at the end
 
 // Settles whether a request is stretched. Its cached prefixes are then apart from those of requests
 // that are not, or that another factor stretched.
@@ -182,7 +184,14 @@ class Engine::Impl {
       if (idle_) {
         publish();
         drained_.notify_all();
-        wake_.wait(lock, [this] { return stopping_ || forget_ || !inbox_.empty(); });
+        const auto woken = [this] { return stopping_ || forget_ || !inbox_.empty(); };
+        if (!scheduler_.stored().has_work()) {
+          wake_.wait(lock, woken);
+        } else if (!wake_.wait_for(lock, kTendEvery, woken)) {
+          lock.unlock();
+          scheduler_.stored().tend();
+          lock.lock();
+        }
         continue;
       }
       for (const std::shared_ptr<Ticket>& ticket : inbox_) scheduler_.add(ticket);
@@ -199,6 +208,7 @@ class Engine::Impl {
     inbox_.clear();
     lock.unlock();
     scheduler_.end_all(FinishReason::kCancelled);
+    scheduler_.stored().flush(EngineClock::now() + kFlushTime);
   }
 
   // Under mutex_, on the engine's thread.

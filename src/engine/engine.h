@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "cache/disk_tier.h"
 #include "engine/draft_control.h"
 #include "engine/request.h"
 #include "model/model.h"
@@ -37,6 +38,12 @@ struct EngineOptions {
 
   bool prefix_cache = true;
   int64_t checkpoint_every = 4096;  // prompt tokens between states kept for prefix reuse
+  // A folder for cached states beyond memory and restarts, and the most it may hold; empty: none.
+  std::string cache_folder = "";
+  int64_t cache_disk_bytes = int64_t{32} << 30;
+  // What the bits of a state depend on besides the configuration: weights, build, kernels. States of
+  // another identity are not served; see model_identity().
+  std::string model_identity = "";
 
   // For tests of failures: called before every step; what it throws fails the step.
   std::function<void()> before_step = nullptr;
@@ -83,6 +90,9 @@ struct EngineStats {
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;
   int64_t evicted_prefixes = 0;
+  int64_t replayed_tokens = 0;     // of prompts: known to the cache, and computed again all the same
+  int64_t disk_cached_tokens = 0;  // of cached_tokens, from states read from disk for the request
+  DiskTierStats disk;              // all zero without a folder
   int64_t drafted_tokens = 0;
   int64_t accepted_tokens = 0;
   // The same by place in the chain: the first draft, the second, ...

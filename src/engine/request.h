@@ -55,6 +55,8 @@ struct RequestStart {
   double queue_seconds = 0;   // from submit to the first step
   int64_t prompt_tokens = 0;  // all of them
   int64_t cached_tokens = 0;  // of these, taken from the prefix cache
+  int64_t miss_position = 0;  // see RequestResult
+  bool from_disk = false;     // the cached state was read from disk for this request
 };
 
 // Of one choice. Times and prompt figures are the request's.
@@ -68,6 +70,7 @@ struct RequestResult {
   int64_t cached_tokens = 0;
   // The prompt's first token that no cached prefix of this salt has: where reuse would end at best.
   int64_t miss_position = 0;
+  bool from_disk = false;  // the cached state was read from disk for this request
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;  // times it lost its state for want of memory and was computed again
 

@@ -84,6 +84,7 @@ void check_options(const EngineOptions& o) {
   check("drafts", o.drafts, -1);
   check_draft_options(o.drafting);
   check("checkpoint distance", o.checkpoint_every, 1);
+  check("bytes of the cache on disk", o.cache_disk_bytes, 0);
   if (!(o.prefill_slowdown >= 1.05 && o.prefill_slowdown <= 1000)) {
     fail(ErrorCode::kInvalidArgument, "prefill slowdown: found {}, expected 1.05 to 1000",
          o.prefill_slowdown);
@@ -104,6 +105,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
       options_(checked(options)),
       pool_(shape_of(*model_, options), budget_of(*model_, options).trunk),
       prefixes_(pool_.shape()),
+      stored_(options_, model_->config(), pool_, prefixes_),
       context_(most_tokens(*model_, options, pool_)),
       score_rows_(std::max<int64_t>(
           8, kScoreBytes / (4 * std::max<int64_t>(model_->config().vocabulary, 1)))),
@@ -147,7 +149,7 @@ void Scheduler::make_drafts(Sequence& sequence) {
 }
 
 void Scheduler::forget_prefixes() {
-  prefixes_.clear();
+  stored_.forget();
   if (module_prefixes_) module_prefixes_->clear();
 }
 
@@ -190,7 +192,7 @@ void Scheduler::admit() {
 }
 
 int64_t Scheduler::give_rows(Sequence& sequence, int64_t most) {
-  if (!sequence.begun && waits_for_prefix(sequence)) return 0;
+  if (!sequence.begun && (waits_for_prefix(sequence) || waits_for_disk(sequence))) return 0;
   if (!sequence.begun) attach_prefix(sequence);
   if (sequence.ended) return 0;
   int64_t rows = std::min(sequence.missing(), most);
@@ -319,6 +321,7 @@ void Scheduler::describe(EngineStats& stats) const {
   stats.cached_prefixes = prefixes_.entries();
   stats.cached_prefix_bytes = prefixes_.bytes();
   stats.evicted_prefixes = prefixes_.evicted();
+  stats.disk = stored_.stats();
 }
 
 Scheduler::Left Scheduler::take_left() { return std::exchange(left_, Left{}); }

@@ -13,6 +13,7 @@
 #include "engine/module_prefixes.h"
 #include "engine/prefill_budget.h"
 #include "engine/sequence.h"
+#include "engine/stored_prefixes.h"
 #include "model/model.h"
 
 namespace headgate {
@@ -38,6 +39,8 @@ class Scheduler {
   // Ends everything that is here.
   void end_all(FinishReason reason);
   void forget_prefixes();
+  // Cached states on their way to disk and back; also between steps, and last of all.
+  StoredPrefixes& stored() { return stored_; }
 
   // Fills in what it knows.
   void describe(EngineStats& stats) const;
@@ -61,6 +64,8 @@ class Scheduler {
   void attach_prefix(Sequence& sequence);
   // Whether another is just reading what this one begins with, and will leave a state behind.
   bool waits_for_prefix(const Sequence& sequence) const;
+  // Whether it should wait for a state that is on disk.
+  bool waits_for_disk(const Sequence& sequence);
   // Keeps the state where the request or the ladder wants one.
   void checkpoint(Sequence& sequence);
   // Keeps what the drafting module knows after the tokens of `way`, all that the state has.
@@ -114,7 +119,8 @@ class Scheduler {
   int64_t text_tokens_;
   EngineOptions options_;
   StatePool pool_;
-  PrefixCache prefixes_;                           // after the pool its states lie in
+  PrefixCache prefixes_;  // after the pool its states lie in
+  StoredPrefixes stored_;
   std::unique_ptr<DraftModule> module_;            // null: the model has none, or nobody drafts
   std::optional<ModulePrefixes> module_prefixes_;  // with module_, and after it
   DraftControl draft_history_;                     // of all texts

@@ -39,7 +39,7 @@ bool Scheduler::displace_for(const Sequence& sequence) {
 
 bool Scheduler::start(Owned& sequence) {
   std::optional<SequenceState> state = pool_.create();
-  while (!state && prefixes_.evict_one()) state = pool_.create();
+  while (!state && stored_.free_memory()) state = pool_.create();
   if (!state) return false;
   sequence->state.emplace(std::move(*state));
   sequence->begun = false;
@@ -73,7 +73,7 @@ void Scheduler::preempt(Sequence& victim) {
 
 bool Scheduler::reserve(Sequence& sequence, int64_t rows) {
   while (!sequence.state->reserve(rows)) {
-    if (prefixes_.evict_one()) continue;
+    if (stored_.free_memory()) continue;
     Sequence* victim = lowest_ranked();
     if (victim->rows > 0) return false;  // computed in this step: next time
     if (running_.size() == 1) {
@@ -86,6 +86,21 @@ bool Scheduler::reserve(Sequence& sequence, int64_t rows) {
     if (victim == &sequence) return false;
   }
   return true;
+}
+
+bool Scheduler::waits_for_disk(const Sequence& sequence) {
+  const Request& request = sequence.request();
+  const bool whole = request.prompt_logprobs >= 0 || request.pooling == Pooling::kMean;
+  if (!options_.prefix_cache || !request.reuse_prefix || (whole && !sequence.prompt_done))
+    return false;
+  int64_t room = pool_.budget_bytes();
+  for (const Owned& other : running_) {
+    // Those that wait themselves have nothing yet, and will share what is read.
+    room -= other->begun ? committed_bytes(*other) : pool_.shape().recurrent_bytes();
+  }
+  const double speed = budget_.tokens_per_second();
+  return stored_.awaits(request.cache_salt, sequence.tokens, sequence.size() - 1, room,
+                        speed > 0 ? 1 / speed : 0);
 }
 
 void Scheduler::attach_prefix(Sequence& sequence) {
@@ -108,6 +123,8 @@ void Scheduler::attach_prefix(Sequence& sequence) {
     if (sequence.first_step == EngineClock::time_point{}) {
       sequence.result.cached_tokens = cached;
       sequence.result.miss_position = std::min(match.common, sequence.prompt_tokens);
+      sequence.result.from_disk =
+          cached > 0 && cached == stored_.fetched(request.cache_salt, sequence.tokens);
     }
   }
   mark_started(sequence);
@@ -145,7 +162,7 @@ void Scheduler::checkpoint(Sequence& sequence) {
   if (prefixes_.touch(request.cache_salt, way)) return keep_module(sequence, way);
   if (position - prefixes_.nearest(request.cache_salt, way) < kLeastSaved) return;
   std::optional<Snapshot> snapshot = sequence.state->snapshot();
-  while (!snapshot && prefixes_.evict_one()) snapshot = sequence.state->snapshot();
+  while (!snapshot && stored_.free_memory()) snapshot = sequence.state->snapshot();
   if (snapshot) prefixes_.insert(request.cache_salt, way, std::move(*snapshot));
   keep_module(sequence, way);
 }

@@ -15,6 +15,7 @@ namespace {
 // Logits to draw from in a step, from which on several threads share them.
 constexpr int64_t kWorthThreads = 1 << 12;
 constexpr double kRecentSeconds = 10;
+constexpr std::chrono::milliseconds kReadWait{5};  // while nothing else is to be done
 
 // The exponents of NaN and infinity are all ones.
 bool is_number(std::span<const float> logits) {
@@ -28,10 +29,14 @@ bool is_number(std::span<const float> logits) {
 }  // namespace
 
 void Scheduler::step() {
+  stored_.tend();
   drop_ended();
   admit();
   plan();
-  if (planned_.empty()) return sweep();
+  if (planned_.empty()) {
+    if (stored_.is_reading()) stored_.wait(kReadWait);
+    return sweep();
+  }
   const auto begun = EngineClock::now();
   const int64_t generated = totals_.generated_tokens;
   if (compute()) deliver();
@@ -279,11 +284,12 @@ void Scheduler::fork(Sequence& sequence, View logits) {
     fork.first_step = sequence.first_step;
     fork.result.cached_tokens = sequence.result.cached_tokens;
     fork.result.miss_position = sequence.result.miss_position;
+    fork.result.from_disk = sequence.result.from_disk;
     fork.result.queue_seconds = sequence.result.queue_seconds;
     std::optional<SequenceState> state;
     if (static_cast<int64_t>(running_.size() + born_.size()) <= options_.max_running) {
       state = sequence.state->fork();
-      while (!state && prefixes_.evict_one()) state = sequence.state->fork();
+      while (!state && stored_.free_memory()) state = sequence.state->fork();
     }
     if (!state) continue;  // it waits, and reads the prompt again
     fork.state.emplace(std::move(*state));
@@ -345,9 +351,12 @@ void Scheduler::mark_started(Sequence& sequence) {
   sequence.result.queue_seconds = seconds_between(ticket.submitted, sequence.first_step);
   totals_.prompt_tokens += sequence.prompt_tokens;
   totals_.cached_tokens += sequence.result.cached_tokens;
+  totals_.replayed_tokens += sequence.result.miss_position - sequence.result.cached_tokens;
+  if (sequence.result.from_disk) totals_.disk_cached_tokens += sequence.result.cached_tokens;
   try {
-    ticket.sink->started(
-        {sequence.result.queue_seconds, sequence.prompt_tokens, sequence.result.cached_tokens});
+    ticket.sink->started({sequence.result.queue_seconds, sequence.prompt_tokens,
+                          sequence.result.cached_tokens, sequence.result.miss_position,
+                          sequence.result.from_disk});
   } catch (...) {
     fail_with(sequence, std::current_exception());
   }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/draft_control.h"
@@ -75,6 +76,18 @@ class Session {
              const std::function<void(int64_t first_token, View logits)>& on_rows);
 
   void clear();  // forgets all tokens
+
+  // Reads `tokens`, reusing what is held, so that the state is the one after them.
+  void read(const std::vector<int32_t>& tokens,
+            const std::function<void(int64_t done, int64_t total)>& on_prefill = nullptr);
+  // Writes the state and `note` to a file, complete or not at all; its size in bytes. `identity` as
+  // EngineOptions::model_identity. Throws kIo, kInvalidArgument when nothing is held.
+  int64_t save(const std::string& path, const std::string& identity, const std::string& note) const;
+  // Takes the state from a file that save() wrote with the same model, build and settings; its
+  // note. Throws kNotFound, kIo, kInvalidFile for a damaged file and kUnsupported for one that does
+  // not fit; the state is empty then.
+  std::string load(const std::string& path, const std::string& identity);
+  const std::vector<int32_t>& tokens() const;  // those that the state has consumed
   int64_t position() const;
   int64_t context() const;
   const Model& model() const;

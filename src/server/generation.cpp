@@ -332,6 +332,8 @@ GenerationUsage Generation::usage() const {
   GenerationUsage usage;
   usage.prompt_tokens = start_.prompt_tokens;
   usage.cached_tokens = start_.cached_tokens;
+  usage.miss_position = start_.miss_position;
+  usage.from_disk = start_.from_disk;
   for (size_t i = 0; i < choices_.size(); ++i) {
     usage.completion_tokens += static_cast<int64_t>(states_[i].tokens.size());
     usage.reasoning_tokens += states_[i].reasoning_tokens;
@@ -392,13 +394,27 @@ double per_second(int64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
+// What the prefix cache did for a prompt; see docs/prefix-cache.md.
+json::object prompt_details(const GenerationUsage& u) {
+  const char* reason = u.miss_position >= u.prompt_tokens ? "none"
+                       : u.miss_position > 0              ? "differs"
+                                                          : "unknown_prompt";
+  return {{"cached_tokens", u.cached_tokens},
+          {"cache_tier", u.cached_tokens == 0 ? "none"
+                         : u.from_disk        ? "disk"
+                                              : "memory"},
+          {"replayed_tokens", u.miss_position - u.cached_tokens},
+          {"miss_position", u.miss_position},
+          {"miss_reason", reason}};
+}
+
 }  // namespace
 
 json::object usage_json(const GenerationUsage& u) {
   return {{"prompt_tokens", u.prompt_tokens},
           {"completion_tokens", u.completion_tokens},
           {"total_tokens", u.prompt_tokens + u.completion_tokens},
-          {"prompt_tokens_details", json::object{{"cached_tokens", u.cached_tokens}}},
+          {"prompt_tokens_details", prompt_details(u)},
           {"completion_tokens_details",
            json::object{{"reasoning_tokens", u.reasoning_tokens},
                         {"accepted_prediction_tokens", u.accepted_drafts},

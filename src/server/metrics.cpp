@@ -223,6 +223,24 @@ std::string Metrics::scrape(const EngineStats& s, int64_t connections) {
              number(s.prompt_tokens));
   d.total_of("prefix_cache_hits_total", "Prompt tokens found in the prefix cache",
              number(s.cached_tokens));
+  d.total_of("prefix_cache_replayed_tokens_total",
+             "Prompt tokens that the cache knew, computed again for want of a state there",
+             number(s.replayed_tokens));
+  d.total_of("prefix_cache_disk_hits_total", "Prompt tokens found in states read from disk",
+             number(s.disk_cached_tokens));
+  d.total_of("prefix_cache_evicted_total", "States dropped from memory",
+             number(s.evicted_prefixes));
+  d.gauge("cache_disk_entries", "States on disk", number(s.disk.entries));
+  d.gauge("cache_disk_bytes", "Bytes of states on disk", number(s.disk.bytes));
+  d.gauge("cache_disk_quota_bytes", "Most bytes of states on disk", number(s.disk.quota_bytes));
+  d.total_of("cache_disk_demotions_total", "States written to disk", number(s.disk.stored));
+  d.total_of("cache_disk_written_bytes_total", "Bytes of them", number(s.disk.stored_bytes));
+  d.total_of("cache_disk_fetches_total", "States read from disk", number(s.disk.fetched));
+  d.total_of("cache_disk_read_bytes_total", "Bytes of them", number(s.disk.fetched_bytes));
+  d.total_of("cache_disk_removed_total", "States removed for want of room on disk",
+             number(s.disk.removed));
+  d.total_of("cache_disk_damaged_total", "Files found damaged and removed", number(s.disk.damaged));
+  d.total_of("cache_disk_failed_writes_total", "Writes to disk that failed", number(s.disk.failed));
   d.total_of("generation_tokens_total", "Generated tokens", number(s.generated_tokens));
   d.total_of("spec_decode_num_draft_tokens_total", "Drafted tokens", number(s.drafted_tokens));
   d.total_of("spec_decode_num_accepted_tokens_total", "Drafted tokens that were kept",
