@@ -165,6 +165,14 @@ Case run_case(const std::shared_ptr<const Model>& model, const BenchOptions& o,
                  : 0;
   const double drafts = after.draft_seconds - before.draft_seconds;
   out.drafting_share = drafts / (drafts + after.busy_seconds - before.busy_seconds);
+  if (std::getenv("HEADGATE_BENCH_DEPTHS") != nullptr) {
+    fmt::print("  {} steps, {} rounds of drafts; by place drafted", after.steps - before.steps,
+               after.draft_rounds - before.draft_rounds);
+    for (size_t i = 0; i < after.drafted_at.size(); ++i)
+      fmt::print(" {}/{}", after.accepted_at[i] - before.accepted_at[i],
+                 after.drafted_at[i] - before.drafted_at[i]);
+    fmt::print("\n");
+  }
   const EngineStats plain_after = plain.stats();
   out.plain_ms = 1e3 * (plain_after.busy_seconds - plain_before.busy_seconds) /
                  static_cast<double>(plain_after.steps - plain_before.steps);

@@ -11,6 +11,8 @@ namespace {
 // What a chain is worth before anything has been seen: optimistic, so that it is tried.
 constexpr double kPriorAcceptance = 0.75;
 constexpr double kPriorTrials = 4;
+constexpr double kLeastAcceptance = 1e-3;
+constexpr double kNewest = 0.15;  // weight of the newest measurement
 constexpr double kMemory = 0.97;  // weight that a round leaves to all before it
 // Before a step of more rows has been measured: what one more row adds, as a share of one row's
 // time.
@@ -20,7 +22,7 @@ constexpr double kLeastGain = 1.03;
 // Where drafting does not pay it is tried again this often, in case the text has changed, and after
 // each trial in vain half as often, down to...
 constexpr int64_t kProbeEvery = 48, kProbeSeldom = 384;
-// ... and where it pays, a plain step and a deeper chain are measured this often.
+// ... and where it pays, a plain step, a shorter chain and two longer ones are measured this often.
 constexpr int64_t kRefreshEvery = 64;
 
 }  // namespace
@@ -38,23 +40,33 @@ DraftControl::DraftControl(int64_t fixed, const DraftControl* others)
     : fixed_(fixed), probe_every_(kProbeEvery) {
   HEADGATE_CHECK(fixed >= -1 && fixed <= kMostDrafts);
   for (size_t source = 0; source < rates_.size(); ++source) {
-    for (size_t place = 0; place < rates_[source].size(); ++place) {
-      double acceptance = kPriorAcceptance;
-      if (others != nullptr)
-        acceptance =
-            others->acceptance(static_cast<DraftSource>(source), static_cast<int64_t>(place));
-      rates_[source][place] = {acceptance * kPriorTrials, kPriorTrials};
-    }
+    Prior& prior = priors_[source];
+    prior.first = kPriorAcceptance;
+    prior.falls.fill(1);
+    if (others == nullptr) continue;
+    const auto seen = [&](size_t place) {
+      return others->acceptance(static_cast<DraftSource>(source), static_cast<int64_t>(place));
+    };
+    prior.first = seen(0);
+    for (size_t place = 1; place < kMostDrafts; ++place)
+      prior.falls[place] = seen(place) / seen(place - 1);
   }
 }
 
 double DraftControl::acceptance(DraftSource source, int64_t place) const {
-  const Rate& rate = rates_[static_cast<size_t>(source)][static_cast<size_t>(place)];
-  return rate.hits / rate.trials;
+  const auto& rates = rates_[static_cast<size_t>(source)];
+  const Prior& prior = priors_[static_cast<size_t>(source)];
+  double kept = prior.first;
+  for (size_t at = 0;; ++at) {
+    if (at > 0) kept *= prior.falls[at];
+    kept = (rates[at].hits + kPriorTrials * kept) / (rates[at].trials + kPriorTrials);
+    kept = std::clamp(kept, kLeastAcceptance, 1.0);
+    if (static_cast<int64_t>(at) == place) return kept;
+  }
 }
 
 double StepCosts::step_seconds(int64_t rows) const {
-  const auto at = [&](int64_t n) { return step_seconds_[static_cast<size_t>(n)]; };
+  const auto at = [&](int64_t n) { return steps_[static_cast<size_t>(n)].seconds; };
   if (at(rows) > 0) return at(rows);
   int64_t below = rows - 1, above = rows + 1;
   while (below >= 1 && at(below) == 0) --below;
@@ -64,8 +76,12 @@ double StepCosts::step_seconds(int64_t rows) const {
     return at(below) + part * (at(above) - at(below));
   }
   if (below >= 1) {
-    const double one = at(1) > 0 ? at(1) : at(below);
-    return at(below) + kRowShare * one * static_cast<double>(rows - below);
+    // As much as the last rows that are known cost each.
+    int64_t before = below - 1;
+    while (before >= 1 && at(before) == 0) --before;
+    const double row = before >= 1 ? (at(below) - at(before)) / static_cast<double>(below - before)
+                                   : kRowShare * at(below);
+    return at(below) + std::max(row, 0.0) * static_cast<double>(rows - below);
   }
   return above <= kMostDrafts + 1 ? at(above) : 0;
 }
@@ -108,26 +124,35 @@ DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit,
   }
   quiet_rounds_ = 0;
   probe_every_ = kProbeEvery;
-  if (rounds_ % kRefreshEvery == 0) best.depth = 0;
-  if (rounds_ % kRefreshEvery == kRefreshEvery / 2) best.depth = std::min(best.depth + 1, limit);
+  // What was measured long ago may be otherwise now.
+  const int64_t turn = rounds_ % kRefreshEvery;
+  if (turn == 0) best.depth = 0;
+  if (turn == kRefreshEvery / 4) best.depth = std::max<int64_t>(best.depth - 1, 1);
+  if (turn == kRefreshEvery / 2 || turn == 3 * kRefreshEvery / 4)
+    best.depth = std::min(best.depth + 1, limit);
   return best;
 }
 
 void StepCosts::record_step(int64_t rows, double seconds) {
   HEADGATE_CHECK(rows >= 1);
   if (rows > kMostDrafts + 1) return;
-  double& mean = step_seconds_[static_cast<size_t>(rows)];
-  // A step that something else on the machine held up says nothing about its cost.
-  mean = mean == 0 ? seconds : mean + 0.15 * (std::min(seconds, 1.5 * mean) - mean);
+  steps_[static_cast<size_t>(rows)].add(seconds);
 }
 
 void StepCosts::record_drafts(int64_t passes, double seconds) {
-  if (passes == 0) return;
-  const double each = seconds / static_cast<double>(passes);
-  draft_seconds_ =
-      draft_seconds_ == 0
-          ? each
-          : draft_seconds_ + 0.15 * (std::min(each, 1.5 * draft_seconds_) - draft_seconds_);
+  if (passes > 0) draft_.add(seconds / static_cast<double>(passes));
+}
+
+void StepCosts::Mean::add(double value) {
+  ++count;
+  if (count == 1) {
+    seconds = value;
+  } else if (count == 2) {
+    seconds = std::min(seconds, value);  // the first ran with cold caches
+  } else {
+    // What something else on the machine held up says nothing about its cost.
+    seconds += kNewest * (std::min(value, 1.5 * seconds) - seconds);
+  }
 }
 
 void DraftControl::record_round(DraftSource source, int64_t drafted, int64_t accepted) {

@@ -32,12 +32,17 @@ class StepCosts {
   void record_drafts(int64_t passes, double seconds);  // of the module
 
   double step_seconds(int64_t rows) const;  // measured, or estimated from others; 0: nothing known
-  double draft_seconds() const { return draft_seconds_; }  // of one pass of the module
-  bool knows_plain_steps() const { return step_seconds_[1] > 0; }
+  double draft_seconds() const { return draft_.seconds; }  // of one pass of the module
+  bool knows_plain_steps() const { return steps_[1].count > 0; }
 
  private:
-  std::array<double, kMostDrafts + 2> step_seconds_{};  // by rows; 0: never measured
-  double draft_seconds_ = 0;
+  struct Mean {
+    double seconds = 0;  // 0: never measured
+    int64_t count = 0;
+    void add(double value);
+  };
+  std::array<Mean, kMostDrafts + 2> steps_;  // by rows
+  Mean draft_;
 };
 
 // Learns while a text is generated, and forgets slowly, how often the draft at each place of a
@@ -66,7 +71,13 @@ class DraftControl {
 
  private:
   struct Rate {
-    double hits, trials;
+    double hits = 0, trials = 0;
+  };
+  // What is assumed before much has been seen: of the first draft, and how a place's acceptance
+  // compares with that of the one before it.
+  struct Prior {
+    double first;
+    std::array<double, kMostDrafts> falls;
   };
 
   double expected(DraftSource source, int64_t depth, const StepCosts& costs) const;
@@ -74,7 +85,8 @@ class DraftControl {
   int64_t fixed_;
   int64_t rounds_ = 0;
   int64_t quiet_rounds_ = 0, probe_every_;  // without drafts, since the last probe
-  std::array<std::array<Rate, kMostDrafts>, kDraftSources> rates_;
+  std::array<std::array<Rate, kMostDrafts>, kDraftSources> rates_{};
+  std::array<Prior, kDraftSources> priors_;
 };
 
 }  // namespace headgate
