@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -190,6 +191,36 @@ class OpenAi(unittest.TestCase):
         self.client.responses.delete(first.id)
         with self.assertRaises(openai.NotFoundError):
             self.client.responses.retrieve(first.id)
+
+    def test_responses_in_the_background_and_parsed(self):
+        running = self.client.responses.create(model="nano", input="Hello!", background=True)
+        self.assertEqual(running.status, "queued")
+        deadline = time.monotonic() + 60
+        while running.status in ("queued", "in_progress") and time.monotonic() < deadline:
+            time.sleep(0.02)
+            running = self.client.responses.retrieve(running.id)
+        self.assertEqual(running.status, "completed")
+        self.assertTrue(running.output_text)
+        self.assertEqual(self.client.responses.cancel(running.id).status, "completed")
+
+        class Mood(pydantic.BaseModel):
+            happy: bool
+
+        parsed = self.client.responses.parse(model="nano", input="Hello!", text_format=Mood)
+        self.assertIsInstance(parsed.output_parsed, Mood)
+
+    def test_the_stream_helper_gathers_tools_and_forms(self):
+        class Mood(pydantic.BaseModel):
+            happy: bool
+
+        with self.client.chat.completions.stream(model="nano", messages=HELLO, response_format=Mood) as stream:
+            kinds = {event.type for event in stream}
+            self.assertIsInstance(stream.get_final_completion().choices[0].message.parsed, Mood)
+        self.assertIn("content.done", kinds)
+        tool = openai.pydantic_function_tool(Mood, name="set_mood")
+        with self.client.chat.completions.stream(model="nano", messages=HELLO, tools=[tool], tool_choice="required") as stream:
+            call = stream.get_final_completion().choices[0].message.tool_calls[0]
+        self.assertIsInstance(call.function.parsed_arguments, Mood)
 
     def test_embeddings(self):
         answer = self.client.embeddings.create(model="nano", input=["a river", "a stream"])

@@ -113,7 +113,7 @@ def main():
     """Runs all cases."""
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("--cases", type=int, default=120)
+    parser.add_argument("--cases", type=int, default=80)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=16)
     options = parser.parse_args()
