@@ -232,8 +232,9 @@ class DecodeStep {
     b_.linear(row(a_, 8192), row(h_, kHidden), *l.q);
     b_.linear(row(e_, 512), row(h_, kHidden), *l.k);
     b_.linear(row(f_, 512), row(h_, kHidden), *l.v);
-    b_.rope(row(a_, 8192), 16, 512, rope_, {&span.rows, 1});
-    b_.rope(row(e_, 512), 2, 256, rope_, {&span.rows, 1});
+    const RopePart parts[] = {{row(a_, 8192), 16, 512}, {row(e_, 512), 2, 256}};
+    const RopeSpan turned{span.rows, &rope_};
+    b_.rope(parts, {&turned, 1});
     b_.kv_store(row(e_, 512), row(f_, 512), layout_, {&span, 1});
     b_.attention(row(c_, 4096), row(a_, 8192), 16, 512, 0.0625f, layout_, {&span, 1});
     b_.sigmoid_gate(row(c_, 4096), row(a_, 4096, 4096));
