@@ -12,8 +12,9 @@ namespace {
 constexpr double kPriorAcceptance = 0.75;
 constexpr double kPriorTrials = 4;
 constexpr double kLeastAcceptance = 1e-3;
-constexpr double kNewest = 0.15;  // weight of the newest measurement
-constexpr double kMemory = 0.97;  // weight that a round leaves to all before it
+constexpr double kNewest = 0.15;    // weight of the newest measurement
+constexpr int64_t kFirstDepth = 2;  // of drafts while nobody knows what they cost
+constexpr double kMemory = 0.97;    // weight that a round leaves to all before it
 // Before a step of more rows has been measured: what one more row adds, as a share of one row's
 // time.
 constexpr double kRowShare = 0.2;
@@ -53,16 +54,22 @@ DraftControl::DraftControl(int64_t fixed, const DraftControl* others)
   }
 }
 
-double DraftControl::acceptance(DraftSource source, int64_t place) const {
+std::array<double, kMostDrafts> DraftControl::acceptances(DraftSource source) const {
   const auto& rates = rates_[static_cast<size_t>(source)];
   const Prior& prior = priors_[static_cast<size_t>(source)];
+  std::array<double, kMostDrafts> out;
   double kept = prior.first;
-  for (size_t at = 0;; ++at) {
-    if (at > 0) kept *= prior.falls[at];
-    kept = (rates[at].hits + kPriorTrials * kept) / (rates[at].trials + kPriorTrials);
+  for (size_t place = 0; place < out.size(); ++place) {
+    if (place > 0) kept *= prior.falls[place];
+    kept = (rates[place].hits + kPriorTrials * kept) / (rates[place].trials + kPriorTrials);
     kept = std::clamp(kept, kLeastAcceptance, 1.0);
-    if (static_cast<int64_t>(at) == place) return kept;
+    out[place] = kept;
   }
+  return out;
+}
+
+double DraftControl::acceptance(DraftSource source, int64_t place) const {
+  return acceptances(source)[static_cast<size_t>(place)];
 }
 
 double StepCosts::step_seconds(int64_t rows) const {
@@ -86,16 +93,21 @@ double StepCosts::step_seconds(int64_t rows) const {
   return above <= kMostDrafts + 1 ? at(above) : 0;
 }
 
-double DraftControl::expected(DraftSource source, int64_t depth, const StepCosts& costs) const {
+std::array<double, kMostDrafts + 1> DraftControl::speeds(DraftSource source, int64_t most,
+                                                         const StepCosts& costs) const {
+  const std::array<double, kMostDrafts> kept = acceptances(source);
+  const double draft = source == DraftSource::kModule ? costs.draft_seconds() : 0;
+  std::array<double, kMostDrafts + 1> out{};
   double tokens = 1, all = 1;
-  for (int64_t place = 0; place < depth; ++place) {
-    all *= acceptance(source, place);
-    tokens += all;
+  for (int64_t depth = 0; depth <= most; ++depth) {
+    if (depth > 0) {
+      all *= kept[static_cast<size_t>(depth - 1)];
+      tokens += all;
+    }
+    const double seconds = costs.step_seconds(depth + 1) + draft * static_cast<double>(depth);
+    out[static_cast<size_t>(depth)] = seconds > 0 ? tokens / seconds : 0;
   }
-  const double drafting =
-      source == DraftSource::kModule ? costs.draft_seconds() * static_cast<double>(depth) : 0;
-  const double seconds = costs.step_seconds(depth + 1) + drafting;
-  return seconds > 0 ? tokens / seconds : 0;
+  return out;
 }
 
 DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit,
@@ -103,16 +115,19 @@ DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit,
   limit = std::clamp<int64_t>(limit, 0, kMostDrafts);
   if (fixed_ >= 0) {
     const int64_t depth = std::min(fixed_, limit);
-    return {depth, expected(source, depth, costs)};
+    return {depth, speeds(source, depth, costs)[static_cast<size_t>(depth)]};
   }
   ++rounds_;
-  if (limit == 0) return {0, expected(source, 0, costs)};
-  if (!costs.knows_plain_steps())
-    return {0, 0};  // plain decoding is the yardstick: measure it first
-  Choice best{0, expected(source, 0, costs) * kLeastGain};
+  const std::array<double, kMostDrafts + 1> speed = speeds(source, limit, costs);
+  if (limit == 0) return {0, speed[0]};
+  // Plain decoding is the yardstick: measure it first. Then a few drafts, which have no cost yet.
+  if (!costs.knows_plain_steps()) return {0, 0};
+  if (source == DraftSource::kModule && !costs.knows_drafts())
+    return {std::min(kFirstDepth, limit), 0};
+  Choice best{0, speed[0] * kLeastGain};
   for (int64_t depth = 1; depth <= limit; ++depth) {
-    const double speed = expected(source, depth, costs);
-    if (speed > best.tokens_per_second) best = {depth, speed};
+    if (speed[static_cast<size_t>(depth)] > best.tokens_per_second)
+      best = {depth, speed[static_cast<size_t>(depth)]};
   }
   if (best.depth == 0) {
     best.tokens_per_second /= kLeastGain;
@@ -147,8 +162,8 @@ void StepCosts::Mean::add(double value) {
   ++count;
   if (count == 1) {
     seconds = value;
-  } else if (count == 2) {
-    seconds = std::min(seconds, value);  // the first ran with cold caches
+  } else if (count <= kFirst) {
+    seconds = std::min(seconds, value);  // caches are cold, scratch memory grows
   } else {
     // What something else on the machine held up says nothing about its cost.
     seconds += kNewest * (std::min(value, 1.5 * seconds) - seconds);

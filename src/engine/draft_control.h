@@ -33,9 +33,11 @@ class StepCosts {
 
   double step_seconds(int64_t rows) const;  // measured, or estimated from others; 0: nothing known
   double draft_seconds() const { return draft_.seconds; }  // of one pass of the module
-  bool knows_plain_steps() const { return steps_[1].count > 0; }
+  bool knows_plain_steps() const { return steps_[1].count >= kFirst; }
+  bool knows_drafts() const { return draft_.count >= kFirst; }
 
  private:
+  static constexpr int64_t kFirst = 4;  // measurements that count as warming up
   struct Mean {
     double seconds = 0;  // 0: never measured
     int64_t count = 0;
@@ -80,7 +82,10 @@ class DraftControl {
     std::array<double, kMostDrafts> falls;
   };
 
-  double expected(DraftSource source, int64_t depth, const StepCosts& costs) const;
+  std::array<double, kMostDrafts> acceptances(DraftSource source) const;
+  // Expected tokens per second of 0..most drafts; 0 where nothing is known.
+  std::array<double, kMostDrafts + 1> speeds(DraftSource source, int64_t most,
+                                             const StepCosts& costs) const;
 
   int64_t fixed_;
   int64_t rounds_ = 0;
