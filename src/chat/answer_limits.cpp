@@ -33,6 +33,7 @@ struct Rules {
   std::shared_ptr<const TokenConstraint> form;   // null: any text
   std::shared_ptr<const TokenConstraint> words;  // null: none is bad
   int32_t think = -1, think_end = -1;
+  int32_t blank_line = -1;  // what models write behind </think>; -1: no token says it
   std::vector<uint64_t> ends, allowed, not_text;  // masks; `allowed` is empty where all are
 
   bool is_end(int32_t token) const { return has_bit(ends, token); }
@@ -77,15 +78,20 @@ class LimitedState : public ConstraintState {
       next.ended = true;
       return accept_in_form(token, next);
     }
-    if (must_stop_thinking() && token != rules_->think_end) return false;
-    if (!rules_->allowed.empty() && !has_bit(rules_->allowed, token)) return false;
+    const int32_t forced = forced_token();
+    if (forced >= 0 && token != forced) return false;
+    if (may_not_think_again() && (token == rules_->think || token == rules_->think_end))
+      return false;
+    if (forced < 0 && !rules_->allowed.empty() && !has_bit(rules_->allowed, token)) return false;
     if (next.thinking) {
       next.thinking = token != rules_->think_end;
+      next.cut_off = forced >= 0;
       ++next.thought;
     } else if (next.may_think) {
       next.thinking = token == rules_->think;
     }
     next.may_think = false;
+    if (!place().thinking) next.cut_off = false;
     if (words_ && !has_bit(rules_->not_text, token)) {
       if (!words_->accept(token)) return false;
       next.stepped_words = true;
@@ -132,14 +138,23 @@ class LimitedState : public ConstraintState {
     int64_t thought = 0;         // tokens since thinking began
     bool thinking = false;       // inside of <think>
     bool may_think = false;      // <think> may come now
+    bool cut_off = false;        // the last token was a </think> that the budget forced
     bool ended = false;          // an end token came
     bool stepped_words = false;  // words_ heard of the last token
   };
   const Place& place() const { return places_.back(); }
 
-  bool must_stop_thinking() const {
-    return rules_->limits.thinking_tokens >= 0 && place().thinking &&
-           place().thought >= rules_->limits.thinking_tokens;
+  // The only token that may come where the budget is spent: </think>, then the blank line that
+  // tells the model, which was in the middle of a thought, that its answer begins. -1: any.
+  int32_t forced_token() const {
+    if (rules_->limits.thinking_tokens < 0) return -1;
+    if (place().cut_off) return rules_->blank_line;
+    const bool spent = place().thinking && place().thought >= rules_->limits.thinking_tokens;
+    return spent ? rules_->think_end : -1;
+  }
+
+  bool may_not_think_again() const {
+    return rules_->limits.thinking_tokens >= 0 && !place().thinking && !place().may_think;
   }
 
   bool accept_in_form(int32_t token, const Place& next) {
@@ -149,13 +164,16 @@ class LimitedState : public ConstraintState {
   }
 
   void cut(std::span<uint64_t> mask) {
-    if (must_stop_thinking()) {
-      const auto word = static_cast<size_t>(rules_->think_end / 64);
-      const uint64_t kept =
-          word < mask.size() ? mask[word] & (uint64_t{1} << (rules_->think_end % 64)) : 0;
+    if (const int32_t forced = forced_token(); forced >= 0) {
+      const auto word = static_cast<size_t>(forced / 64);
+      const uint64_t kept = word < mask.size() ? mask[word] & (uint64_t{1} << (forced % 64)) : 0;
       std::fill(mask.begin(), mask.end(), 0);
       if (word < mask.size()) mask[word] = kept;
       return;
+    }
+    if (may_not_think_again()) {
+      clear_bit(mask, rules_->think);
+      clear_bit(mask, rules_->think_end);
     }
     const size_t words = std::min(mask.size(), rules_->ends.size());
     if (!rules_->allowed.empty())
@@ -238,8 +256,12 @@ std::shared_ptr<const TokenConstraint> limit_answer(std::shared_ptr<const TokenC
     set_bit(rules->allowed, token);
   }
   rules->not_text.assign(words, ~uint64_t{0});
-  for (int32_t token = 0; token < trie->vocabulary(); ++token)
+  for (int32_t token = 0; token < trie->vocabulary(); ++token) {
     if (!trie->bytes(token).empty()) clear_bit(rules->not_text, token);
+    if (trie->bytes(token) == "\n\n" && rules->blank_line < 0) rules->blank_line = token;
+  }
+  const auto breaks = [](const std::string& word) { return word.find('\n') != std::string::npos; };
+  if (std::any_of(limits.bad_words.begin(), limits.bad_words.end(), breaks)) rules->blank_line = -1;
   rules->trie = std::move(trie);
   return std::make_shared<const LimitedConstraint>(std::move(rules));
 }

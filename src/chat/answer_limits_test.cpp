@@ -16,24 +16,25 @@ namespace {
 
 constexpr int32_t kEnd = 256, kThink = 257, kThinkEnd = 258;
 
-// All bytes, an end, the tags of thinking.
-std::shared_ptr<const TokenTrie> bytes_and_tags() {
+// All bytes, perhaps a blank line, an end, the tags of thinking.
+std::shared_ptr<const TokenTrie> bytes_and_tags(bool blank_line = false) {
   TokenizerParts parts;
   parts.source = "test";
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     parts.tokens.push_back(spell_bytes({&c, 1}));
   }
-  int32_t id = kEnd;
+  if (blank_line) parts.tokens.push_back(spell_bytes("\n\n"));
+  const auto end = static_cast<int32_t>(parts.tokens.size());
+  int32_t id = end;
   for (const char* name : {"<|im_end|>", "<think>", "</think>"}) {
     AddedToken token;
     token.id = id++;
     token.content = name;
-    token.special = token.id == kEnd;
+    token.special = token.id == end;
     parts.added.push_back(token);
   }
-  return std::make_shared<const TokenTrie>(Tokenizer::from_parts(parts),
-                                           std::vector<int32_t>{kEnd});
+  return std::make_shared<const TokenTrie>(Tokenizer::from_parts(parts), std::vector<int32_t>{end});
 }
 
 std::shared_ptr<const TokenConstraint> form_of(const char* regex,
@@ -117,6 +118,7 @@ TEST(AnswerLimits, ThinkingEndsWithItsBudget) {
   EXPECT_EQ(allowed(*open), std::vector<int32_t>{kThinkEnd});
   EXPECT_FALSE(open->accept('c'));
   ASSERT_TRUE(open->accept(kThinkEnd));
+  EXPECT_FALSE(allows(*open, kThinkEnd)) << "it does not think again";
   say(*open, "answer");
   limits.reasoning = OutputParserOptions::Reasoning::kMayOpen;
   const auto may = limit_answer(nullptr, limits, trie)->start();
@@ -125,6 +127,24 @@ TEST(AnswerLimits, ThinkingEndsWithItsBudget) {
   EXPECT_EQ(allowed(*may), std::vector<int32_t>{kThinkEnd});
   const auto none = limit_answer(nullptr, limits, trie)->start();
   say(*none, "no thoughts at all");
+}
+
+TEST(AnswerLimits, ABlankLineFollowsThoughtsThatWereCutOff) {
+  const auto trie = bytes_and_tags(/*blank_line=*/true);
+  constexpr int32_t kBlankLine = 256, kMovedEnd = 257, kMovedThinkEnd = 259;
+  AnswerLimits limits;
+  limits.end_tokens = {kMovedEnd};
+  limits.thinking_tokens = 1;
+  limits.reasoning = OutputParserOptions::Reasoning::kOpen;
+  const auto constraint = limit_answer(nullptr, limits, trie);
+  const auto cut = constraint->start();
+  ASSERT_TRUE(cut->accept('a') && cut->accept(kMovedThinkEnd));
+  EXPECT_FALSE(cut->accept('a'));
+  ASSERT_TRUE(cut->accept(kBlankLine));
+  EXPECT_TRUE(cut->accept('a') && cut->accept(kMovedEnd));
+  const auto short_thought = constraint->start();
+  EXPECT_TRUE(short_thought->accept(kMovedThinkEnd) && short_thought->accept('a'))
+      << "it ended by itself";
 }
 
 TEST(AnswerLimits, OnlyAllowedTokensAndTheEndCome) {
