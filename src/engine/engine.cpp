@@ -36,7 +36,8 @@ void choose_rotation(Request& r, const Scheduler& scheduler, const Model& model)
     r.stretched = answer > native - std::min(prompt, native);
   }
   if (*r.stretched)
-    r.cache_salt += fmt::format("\x1fstretched {} {}", native, model.longest_context());
+    r.cache_salt =
+        fmt::format("\x1fstretched {} {}\n{}", native, model.longest_context(), r.cache_salt);
 }
 
 void check_request(const Request& r, const ModelConfig& config, int64_t context) {

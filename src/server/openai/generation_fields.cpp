@@ -43,6 +43,8 @@ constexpr FieldRule kSampling[] = {
     {"return_progress", FieldKind::kBoolean, 0, 0, "Stream how far the prompt has been read"},
     {"priority", FieldKind::kInteger, -100, 100, "Larger goes first"},
     {"cache_salt", FieldKind::kText, 0, 256, "Cached prefixes are shared under equal salts only"},
+    {"yarn", FieldKind::kBoolean, 0, 0,
+     "Stretch the context (needs --yarn); by default if prompt and answer do not fit without"},
     {"user", FieldKind::kText, 0, 4096, "Accepted and not used"},
 };
 
@@ -155,6 +157,7 @@ void read_sampling(const Fields& fields, const Service& service, const Call& cal
   plan.report_progress = fields.boolean("return_progress").value_or(false);
   plan.request.choices = static_cast<int32_t>(fields.integer("n").value_or(1));
   plan.request.priority = static_cast<int32_t>(fields.integer("priority").value_or(0));
+  plan.request.stretched = fields.boolean("yarn");
   // Tenants never share prefixes, whatever salts they choose.
   plan.request.cache_salt = call.caller.tenant() + "\n" + fields.text("cache_salt").value_or("");
 }
