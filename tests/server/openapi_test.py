@@ -12,7 +12,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from served import Served
 
-CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance"
+CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,"
+          "negative_data_rejection,unsupported_method,allow_header_conformance,use_after_free")
 
 
 def main():
@@ -25,7 +26,7 @@ def main():
     server = Served(sys.argv[1], "--name", "nano", "--ctx", "256", "--max-queue", "4096")
     try:
         command = [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/openapi.json", "--checks", CHECKS, "--max-examples", examples,
-                   "--phases", "examples,coverage,fuzzing", "--generation-deterministic", "--workers", "1",
+                   "--phases", "examples,coverage,fuzzing,stateful", "--generation-deterministic", "--workers", "1",
                    "--request-timeout", "60", "--suppress-health-check", "all", "--no-color"]
         done = subprocess.run(command, check=False, cwd=server.folder.name, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         if server.process.poll() is not None:
