@@ -64,7 +64,7 @@ class Trace:
         ids = self.ids()
         reusable = max((common(ids, other) for other in self.seen), default=0)
         body = {"messages": self.messages, "tools": self.tools, "max_tokens": self.options.answer, "temperature": 0,
-                "tool_choice": "none", "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True}
+                "stream": True, "stream_options": {"include_usage": True}, **({"cache_prompt": True} if self.options.plain else {})}
         start, first, text, usage, timings = time.monotonic(), None, "", {}, {}
         with self.post("/v1/chat/completions", body) as answer:
             for line in answer:

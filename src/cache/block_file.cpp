@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -16,6 +18,7 @@ namespace headgate {
 namespace {
 
 constexpr int64_t kBuffer = int64_t{4} << 20;
+constexpr size_t kMostParts = 1024;                   // of one call
 constexpr int64_t kWorthDirect = int64_t{256} << 10;  // less goes through the buffer
 
 int open_direct(const std::string& path, int flags) {
@@ -35,7 +38,54 @@ bool is_aligned(const std::byte* at) {
   return reinterpret_cast<uintptr_t>(at) % static_cast<uintptr_t>(kFileBlock) == 0;
 }
 
+// Moves all parts by calls of `move` (pwritev or preadv), which may each do less than asked.
+template <typename Byte>
+void move_parts(int fd, int64_t offset, std::span<const std::span<Byte>> parts,
+                ssize_t (*move)(int, const iovec*, int, off_t), const std::string& path,
+                const char* what) {
+  std::vector<iovec> left;
+  for (const auto& part : parts)
+    left.push_back({const_cast<void*>(static_cast<const void*>(part.data())), part.size()});
+  for (size_t first = 0; first < left.size();) {
+    const auto count = static_cast<int>(std::min<size_t>(left.size() - first, kMostParts));
+    const ssize_t moved = move(fd, left.data() + first, count, static_cast<off_t>(offset));
+    if (moved <= 0) {
+      if (moved < 0 && (errno == EINTR || drop_direct(fd))) continue;
+      fail(moved == 0 ? ErrorCode::kInvalidFile : ErrorCode::kIo, "{}: cannot {}: {}", path, what,
+           moved == 0 ? "the file ends" : std::strerror(errno));
+    }
+    offset += moved;
+    for (auto rest = static_cast<size_t>(moved); rest > 0;) {
+      iovec& at = left[first];
+      const size_t step = std::min(rest, at.iov_len);
+      at.iov_base = static_cast<std::byte*>(at.iov_base) + step;
+      at.iov_len -= step;
+      rest -= step;
+      if (at.iov_len == 0) ++first;
+    }
+  }
+}
+
 }  // namespace
+
+bool is_block_memory(std::span<const std::byte> bytes) {
+  return is_aligned(bytes.data()) && static_cast<int64_t>(bytes.size()) % kFileBlock == 0;
+}
+
+void BlockWriter::write_at(int64_t offset,
+                           std::span<const std::span<const std::byte>> parts) const {
+  move_parts(fd_, offset, parts, ::pwritev, path_, "write");
+}
+
+void BlockWriter::skip(int64_t bytes) {
+  HEADGATE_CHECK(bytes % kFileBlock == 0 && filled_ % kFileBlock == 0);
+  flush();
+  position_ += bytes;
+}
+
+void BlockReader::read_at(int64_t offset, std::span<const std::span<std::byte>> parts) const {
+  move_parts(fd_, offset, parts, ::preadv, path_, "read");
+}
 
 BlockWriter::BlockWriter(const std::string& path, int64_t reserved)
     : path_(path),

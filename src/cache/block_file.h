@@ -29,6 +29,10 @@ class BlockWriter {
 
   void write(std::span<const std::byte> bytes);
   void pad();  // zeros up to a whole block
+  // Aligned memory of whole blocks to anywhere behind the reserved bytes; from several threads,
+  // too.
+  void write_at(int64_t offset, std::span<const std::span<const std::byte>> parts) const;
+  void skip(int64_t bytes);  // whole blocks that write_at() has written, or will
   void commit(std::span<const std::byte> front);
   int64_t position() const { return position_ + filled_; }
 
@@ -58,6 +62,8 @@ class BlockReader {
   // Throws kInvalidFile where the file ends.
   void read(std::span<std::byte> out);
   void skip_padding();  // to the next block
+  // Whole blocks into aligned memory; from several threads, too.
+  void read_at(int64_t offset, std::span<const std::span<std::byte>> parts) const;
 
  private:
   void fill();
@@ -69,6 +75,9 @@ class BlockReader {
   HugeBuffer buffer_;
   int64_t used_ = 0, filled_ = 0;
 };
+
+// Whether it can go without a buffer: whole blocks at the beginning of one.
+bool is_block_memory(std::span<const std::byte> bytes);
 
 // Makes names that were given in a folder last.
 void sync_folder(const std::string& folder);

@@ -23,6 +23,7 @@ namespace {
 
 // After a write that failed (a full disk, say) nothing is tried for so long.
 constexpr std::chrono::seconds kRetryAfter{30};
+constexpr int kReadThreads = 2;  // somebody waits; writing has time, and one
 
 }  // namespace
 
@@ -84,7 +85,7 @@ void DiskTier::Job::fetch() {
           found.first_page != piece.entry->first_page) {
         fail(ErrorCode::kInvalidFile, "{}: is not what it was", piece.path);
       }
-      read_state_file(piece.path, found, piece.first, piece.pages, {}, &stop);
+      read_state_file(piece.path, found, piece.first, piece.pages, {}, &stop, kReadThreads);
     }
     damaged = nullptr;
     if (!st_path.empty()) {

@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
 
+#include "backend/cpu/huge_buffer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cache/block_file.h"
@@ -19,6 +23,8 @@ constexpr uint64_t kMostPageTokens = uint64_t{1} << 20;
 constexpr uint64_t kMostPageBytes = uint64_t{1} << 34;
 constexpr uint64_t kMostStateBytes = uint64_t{1} << 40;
 constexpr uint64_t kMostNoteBytes = uint64_t{1} << 28;
+constexpr int64_t kRequestBytes = int64_t{4} << 20;
+constexpr int64_t kHugePage = int64_t{2} << 20;
 
 struct Header {
   char magic[8];
@@ -137,6 +143,88 @@ bool stopped(const std::atomic<bool>* stop) {
   return stop != nullptr && stop->load(std::memory_order_relaxed);
 }
 
+// Requests of several pages each, shared by threads that have a buffer each. Pages smaller than a
+// huge page go through it: the system takes long to pin small pages of memory, and the copy comes
+// free while another thread waits for the disk.
+class PageRequests {
+ public:
+  PageRequests(int64_t pages, int64_t page_bytes, bool direct)
+      : pages_(pages),
+        stride_(round_to_block(page_bytes)),
+        per_request_(std::max<int64_t>(1, kRequestBytes / std::max<int64_t>(stride_, 1))),
+        direct_(direct && page_bytes >= kHugePage && page_bytes == stride_) {}
+
+  bool direct() const { return direct_; }
+
+  // Calls work(first page, pages, buffer for them) until all are done or one of them throws.
+  void run(int threads,
+           const std::function<void(int64_t first, int64_t count, std::span<std::byte> buffer)>&
+               work) const {
+    if (pages_ == 0) return;
+    std::atomic<int64_t> next{0};
+    std::exception_ptr error;
+    std::mutex mutex;
+    const auto take = [&] {
+      try {
+        const HugeBuffer buffer(direct_ ? 0 : per_request_ * stride_);
+        for (int64_t at = next.fetch_add(per_request_); at < pages_;
+             at = next.fetch_add(per_request_)) {
+          const int64_t count = std::min(per_request_, pages_ - at);
+          work(at, count, {buffer.data(), static_cast<size_t>(direct_ ? 0 : count * stride_)});
+        }
+      } catch (...) {
+        next = pages_;
+        const std::lock_guard lock(mutex);
+        error = std::current_exception();
+      }
+    };
+    std::vector<std::thread> helpers;
+    for (int i = 1; i < threads && i * per_request_ < pages_; ++i) helpers.emplace_back(take);
+    take();
+    for (std::thread& helper : helpers) helper.join();
+    if (error != nullptr) std::rethrow_exception(error);
+  }
+
+ private:
+  int64_t pages_, stride_, per_request_;
+  bool direct_;
+};
+
+template <typename Byte>
+bool all_block_memory(std::span<const std::span<Byte>> pages) {
+  return std::all_of(pages.begin(), pages.end(),
+                     [](const auto& page) { return is_block_memory(page); });
+}
+
+void write_pages(BlockWriter& file, StateFileInfo& info,
+                 std::span<const std::span<const std::byte>> pages, const std::atomic<bool>* stop,
+                 int threads) {
+  const int64_t begin = file.position(), stride = round_to_block(info.page_bytes);
+  const auto bytes = static_cast<size_t>(info.page_bytes);
+  const PageRequests requests(static_cast<int64_t>(pages.size()), info.page_bytes,
+                              all_block_memory(pages));
+  requests.run(threads, [&](int64_t first, int64_t count, std::span<std::byte> buffer) {
+    if (stopped(stop)) return;
+    for (int64_t i = 0; i < count; ++i) {
+      const auto page = static_cast<size_t>(first + i);
+      std::span<const std::byte> from = pages[page];
+      if (!requests.direct()) {
+        std::byte* to = buffer.data() + i * stride;
+        std::memcpy(to, from.data(), bytes);
+        std::memset(to + bytes, 0, static_cast<size_t>(stride) - bytes);
+        from = {to, bytes};
+      }
+      info.page_checksums[page] = checksum64(from);
+    }
+    const std::span<const std::byte> copies = buffer;
+    file.write_at(begin + first * stride,
+                  requests.direct()
+                      ? pages.subspan(static_cast<size_t>(first), static_cast<size_t>(count))
+                      : std::span(&copies, 1));
+  });
+  file.skip(static_cast<int64_t>(pages.size()) * stride);
+}
+
 }  // namespace
 
 int64_t state_file_bytes(int64_t tokens, int64_t pages, int64_t page_bytes, int64_t state_bytes,
@@ -205,7 +293,7 @@ StateFileInfo read_state_header(const std::string& path) {
 bool write_state_file(const std::string& path, StateFileInfo& info,
                       std::span<const std::span<const std::byte>> pages,
                       std::span<const std::span<const std::byte>> state,
-                      const std::atomic<bool>* stop) {
+                      const std::atomic<bool>* stop, int threads) {
   info.pages = static_cast<int64_t>(pages.size());
   info.state_bytes = 0;
   for (const auto& part : state) info.state_bytes += static_cast<int64_t>(part.size());
@@ -213,13 +301,10 @@ bool write_state_file(const std::string& path, StateFileInfo& info,
   info.state_checksum = 0;
   const auto front = static_cast<int64_t>(make_header(info).size());
   BlockWriter file(path, front);
-  for (size_t i = 0; i < pages.size(); ++i) {
-    if (stopped(stop)) return false;
-    HEADGATE_CHECK(static_cast<int64_t>(pages[i].size()) == info.page_bytes);
-    info.page_checksums[i] = checksum64(pages[i]);
-    file.write(pages[i]);
-    file.pad();
-  }
+  for (const auto& page : pages)
+    HEADGATE_CHECK(static_cast<int64_t>(page.size()) == info.page_bytes);
+  write_pages(file, info, pages, stop, threads);
+  if (stopped(stop)) return false;
   std::vector<uint64_t> parts;
   for (const auto& part : state) {
     if (stopped(stop)) return false;
@@ -236,9 +321,44 @@ bool write_state_file(const std::string& path, StateFileInfo& info,
   return true;
 }
 
+namespace {
+
+void read_pages(BlockReader& file, const std::string& path, const StateFileInfo& info,
+                int64_t first, std::span<const std::span<std::byte>> pages,
+                const std::atomic<bool>* stop, int threads) {
+  const int64_t stride = round_to_block(info.page_bytes);
+  const int64_t begin = info.header_bytes + (first - info.first_page) * stride;
+  const auto check = [&](int64_t index, std::span<const std::byte> page) {
+    HEADGATE_CHECK(static_cast<int64_t>(page.size()) == info.page_bytes);
+    if (checksum64(page) !=
+        info.page_checksums[static_cast<size_t>(first - info.first_page + index)])
+      refuse(path, fmt::format("page {} is damaged", first + index));
+  };
+  const PageRequests requests(static_cast<int64_t>(pages.size()), info.page_bytes,
+                              all_block_memory(pages));
+  requests.run(threads, [&](int64_t at, int64_t count, std::span<std::byte> buffer) {
+    if (stopped(stop)) fail(ErrorCode::kCancelled, "{}: not read to its end", path);
+    const auto some = pages.subspan(static_cast<size_t>(at), static_cast<size_t>(count));
+    file.read_at(begin + at * stride, requests.direct() ? some : std::span(&buffer, 1));
+    for (int64_t i = 0; i < count; ++i) {
+      const std::span<std::byte> page = some[static_cast<size_t>(i)];
+      if (requests.direct()) {
+        check(at + i, page);
+        continue;
+      }
+      const std::span<const std::byte> copy(buffer.data() + i * stride, page.size());
+      check(at + i, copy);
+      std::memcpy(page.data(), copy.data(), copy.size());
+    }
+  });
+}
+
+}  // namespace
+
 void read_state_file(const std::string& path, const StateFileInfo& info, int64_t first,
                      std::span<const std::span<std::byte>> pages,
-                     std::span<const std::span<std::byte>> state, const std::atomic<bool>* stop) {
+                     std::span<const std::span<std::byte>> state, const std::atomic<bool>* stop,
+                     int threads) {
   BlockReader file(path);
   if (file.size() != info.file_bytes)
     refuse(path, fmt::format("found {} bytes, expected {}", file.size(), info.file_bytes));
@@ -249,16 +369,7 @@ void read_state_file(const std::string& path, const StateFileInfo& info, int64_t
       refuse(path, fmt::format("pages {} to {}: expected {} to {}", first, end, info.first_page,
                                info.first_page + info.pages));
     }
-    file.seek(info.header_bytes + (first - info.first_page) * stride);
-  }
-  for (size_t i = 0; i < pages.size(); ++i) {
-    if (stopped(stop)) fail(ErrorCode::kCancelled, "{}: not read to its end", path);
-    HEADGATE_CHECK(static_cast<int64_t>(pages[i].size()) == info.page_bytes);
-    file.read(pages[i]);
-    file.skip_padding();
-    const auto page = static_cast<size_t>(first - info.first_page) + i;
-    if (checksum64(pages[i]) != info.page_checksums[page])
-      refuse(path, fmt::format("page {} is damaged", first + static_cast<int64_t>(i)));
+    read_pages(file, path, info, first, pages, stop, threads);
   }
   if (state.empty()) return;
   int64_t bytes = 0;

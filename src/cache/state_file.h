@@ -58,18 +58,18 @@ StateFileInfo read_state_header(const std::string& path);
 
 // Writes a whole file: to a temporary name beside it, synced, renamed, and the folder synced, so
 // that after a crash it is there complete or not at all. `info` says what `pages` and `state` are.
-// False, with nothing left behind, once `stop` is set. Throws kIo. Returns the file's size through
-// `info`.
+// False, with nothing left behind, once `stop` is set. `threads` share checksums and requests.
+// Throws kIo. Returns the file's size through `info`.
 bool write_state_file(const std::string& path, StateFileInfo& info,
                       std::span<const std::span<const std::byte>> pages,
                       std::span<const std::span<const std::byte>> state,
-                      const std::atomic<bool>* stop = nullptr);
+                      const std::atomic<bool>* stop = nullptr, int threads = 1);
 
 // Pages [first, first + pages.size()) of the sequence and, where `state` is not empty, the
 // recurrent state, each checked. Throws kInvalidFile for what is not there or damaged, kIo.
 void read_state_file(const std::string& path, const StateFileInfo& info, int64_t first,
                      std::span<const std::span<std::byte>> pages,
                      std::span<const std::span<std::byte>> state,
-                     const std::atomic<bool>* stop = nullptr);
+                     const std::atomic<bool>* stop = nullptr, int threads = 1);
 
 }  // namespace headgate

@@ -7,6 +7,8 @@
 namespace headgate {
 namespace {
 
+constexpr int kThreads = 2;  // that read and write: one checks while the other waits for the disk
+
 // Stretched states are no use to a session that is not, nor the other way round.
 Digest rotation_salt(const Model& model, bool stretched) {
   Sha256 salt;
@@ -52,7 +54,7 @@ int64_t Session::save(const std::string& path, const std::string& identity,
   const std::vector<std::span<const std::byte>> pages(image.pages.begin(), image.pages.end());
   const std::vector<std::span<const std::byte>> state(image.recurrent.begin(),
                                                       image.recurrent.end());
-  (void)write_state_file(path, info, pages, state);
+  (void)write_state_file(path, info, pages, state, nullptr, kThreads);
   return info.file_bytes;
 }
 
@@ -76,7 +78,7 @@ std::string Session::load(const std::string& path, const std::string& identity) 
   }
   try {
     const StateImage image = d.state.image_at(info.position(), info.deferred);
-    read_state_file(path, info, 0, image.pages, image.recurrent);
+    read_state_file(path, info, 0, image.pages, image.recurrent, nullptr, kThreads);
   } catch (...) {
     d.state.filled(info.position(), 0);
     (void)d.state.rewind(0);

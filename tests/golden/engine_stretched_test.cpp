@@ -45,8 +45,8 @@ TEST_P(StretchedEngine, AnswersAsModelsThatAlwaysOrNeverStretch) {
     listeners.push_back(std::make_shared<Listener>());
     (void)running->submit(std::move(request), listeners.back());
   }
+  for (const auto& listener : listeners) listener->wait();  // the engine is idle from here on
   for (size_t i = 0; i < requests.size(); ++i) {
-    listeners[i]->wait();
     const bool is_long = i % 2 == 1;
     const SessionOptions options{.context = kStretched};
     // A session on the model of both kinds chooses as the engine does.
