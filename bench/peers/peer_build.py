@@ -11,6 +11,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TARGETS = ("llama", "llama-bench")
 OPTIONS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=ON", "-DLLAMA_BUILD_TESTS=OFF",
            "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_TOOLS=ON", "-DLLAMA_OPENSSL=OFF")
+# The server without its web page, whose files would be fetched from elsewhere.
+SERVER_OPTIONS = ("-DLLAMA_BUILD_SERVER=ON", "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF")
 COMPILERS = {"clang": ("clang", "clang++"), "gcc": ("gcc", "g++")}
 
 
@@ -44,6 +46,7 @@ class Peer:
         self.build_dir = os.path.join(self.work_dir, "build-" + compiler)
         self.driver = os.path.join(self.work_dir, "llama_peer_" + compiler)
         self.llama_bench = os.path.join(self.build_dir, "bin", "llama-bench")
+        self.server = os.path.join(self.work_dir, "build-server-" + compiler, "bin", "llama-server")
 
     def source(self):
         """The folder of llama.cpp's source, fetched at the first call."""
@@ -79,6 +82,20 @@ class Peer:
                         f"-DCMAKE_CXX_COMPILER={cxx}"], log, "configure")
             run_logged(["cmake", "--build", self.build_dir, "-j", str(self.jobs), "--target", *TARGETS], log, "build")
         self.build_driver(source, log)
+
+    def build_server(self):
+        """llama-server in a folder of its own, where it is not there yet. Compiling takes a quarter of an hour on two cores, once."""
+        if os.path.exists(self.server):
+            return
+        source = self.source()
+        folder = os.path.dirname(os.path.dirname(self.server))
+        log = folder + ".log"
+        print(f"building llama-server with {self.compiler} in {folder} (log: {log})", file=sys.stderr)
+        c, cxx = COMPILERS[self.compiler]
+        generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+        run_logged(["cmake", "-S", source, "-B", folder, *generator, *OPTIONS, *SERVER_OPTIONS, f"-DCMAKE_C_COMPILER={c}",
+                    f"-DCMAKE_CXX_COMPILER={cxx}"], log, "configure")
+        run_logged(["cmake", "--build", folder, "-j", str(self.jobs), "--target", "llama-server"], log, "build")
 
     def build_driver(self, source, log):
         code = os.path.join(HERE, "llama_cpp_driver.cpp")

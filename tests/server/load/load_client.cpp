@@ -41,6 +41,7 @@ struct Breach {
 struct Slot {
   int fd = -1;
   bool busy = false;
+  bool reused = false;  // the connection has served a request before
   size_t load_case = 0;
   size_t sent = 0, received = 0;
   double begun = 0, heard = 0, free_at = 0;
@@ -157,7 +158,8 @@ bool Load::begin(Slot& slot) {
   slot.begun = slot.heard = now();
   slot.reader.emplace();
   slot.breach = choose_breach(requests_[slot.load_case].size());
-  if (slot.fd >= 0) {
+  slot.reused = slot.fd >= 0;
+  if (slot.reused) {
     watch(slot, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
   } else if (!connect(slot)) {
     slot.free_at = now() + kPauseAfterShed;
@@ -257,6 +259,14 @@ void Load::read_more(Slot& slot) {
   char buffer[65536];
   const ssize_t count = ::recv(slot.fd, buffer, sizeof buffer, 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0 && slot.reused && slot.received == 0) {
+    // The server let go of the connection just when the request came: another one, as clients do.
+    close(slot, false);
+    slot.reused = false;
+    slot.sent = 0;
+    if (!connect(slot)) end(slot);
+    return;
+  }
   if (count <= 0) {
     if (slot.received == 0 && count < 0 && slot.sent == 0) ++report_.unconnected;
     slot.reader->end_of_connection();
