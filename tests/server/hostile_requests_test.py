@@ -78,14 +78,18 @@ class HostileRequests(unittest.TestCase):
         for _ in range(800):
             schema = {"type": "array", "items": schema}
         for outputs in ({"regex": groups}, {"regex": "(" * 60_000}, {"regex": "(.{1000}){1000}|b{1000000}c{99999}"},
-                        {"regex": "((a|b)*a(a|b){30}|x)" * 40}, {"grammar": "root ::= " + groups}, {"grammar": "root ::= root"},
+                        {"grammar": "root ::= " + groups}, {"grammar": "root ::= root"},
                         {"grammar": "root ::= \"a\"\nroot ::= \"b\"" * 30_000}, {"json": {"$ref": "#"}}, {"json": schema},
                         {"json": {"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}},
                         {"json": {"type": "string", "pattern": groups}}, {"json": {"type": "string", "pattern": "(?=a)b"}}):
             self.refused(f'{{{HELLO}, "max_tokens": 2, "structured_outputs": {json.dumps(outputs)}}}', within=20)
         # What backtracking would never end has an automaton of one state.
-        status, answer = self.server.post("/v1/completions", {"prompt": "a", "max_tokens": 2, "structured_outputs": {"regex": "(a*)*" * 20_000}})
-        self.assertEqual(status, 200, answer)
+        # And what has too many states for one is read state by state.
+        for pattern in ("(a*)*" * 20_000, "((a|b)*a(a|b){30}|x)" * 40):
+            start = time.monotonic()
+            status, answer = self.server.post("/v1/completions", {"prompt": "a", "max_tokens": 4, "structured_outputs": {"regex": pattern}})
+            self.assertEqual(status, 200, answer)
+            self.assertLess(time.monotonic() - start, 20)
         tools = [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {"$ref": "#"}}}]
         self.refused(f'{{{HELLO}, "tools": {json.dumps(tools)}, "tool_choice": "required"}}')
 
