@@ -93,41 +93,56 @@ double StepCosts::step_seconds(int64_t rows) const {
   return above <= kMostDrafts + 1 ? at(above) : 0;
 }
 
-std::array<double, kMostDrafts + 1> DraftControl::speeds(DraftSource source, int64_t most,
-                                                         const StepCosts& costs) const {
+void DraftControl::add_tokens(DraftSource source,
+                              std::array<double, kMostDrafts + 1>& tokens) const {
   const std::array<double, kMostDrafts> kept = acceptances(source);
-  const double draft = source == DraftSource::kModule ? costs.draft_seconds() : 0;
-  std::array<double, kMostDrafts + 1> out{};
-  double tokens = 1, all = 1;
-  for (int64_t depth = 0; depth <= most; ++depth) {
-    if (depth > 0) {
-      all *= kept[static_cast<size_t>(depth - 1)];
-      tokens += all;
-    }
-    const double seconds = costs.step_seconds(depth + 1) + draft * static_cast<double>(depth);
-    out[static_cast<size_t>(depth)] = seconds > 0 ? tokens / seconds : 0;
+  double sum = 1, all = 1;
+  tokens[0] += sum;
+  for (size_t depth = 1; depth < tokens.size(); ++depth) {
+    all *= kept[depth - 1];
+    sum += all;
+    tokens[depth] += sum;
   }
-  return out;
 }
 
 DraftControl::Choice DraftControl::choose(DraftSource source, int64_t limit,
                                           const StepCosts& costs) {
+  std::array<double, kMostDrafts + 1> tokens{};
+  add_tokens(source, tokens);
+  return best_of(tokens, source, limit, costs);
+}
+
+DraftControl::Choice DraftControl::choose_together(std::span<const DraftControl* const> texts,
+                                                   int64_t limit, const StepCosts& costs) {
+  std::array<double, kMostDrafts + 1> tokens{};
+  for (const DraftControl* text : texts) text->add_tokens(DraftSource::kModule, tokens);
+  for (double& sum : tokens) sum /= static_cast<double>(texts.size());
+  return best_of(tokens, DraftSource::kModule, limit, costs);
+}
+
+DraftControl::Choice DraftControl::best_of(const std::array<double, kMostDrafts + 1>& tokens,
+                                           DraftSource source, int64_t limit,
+                                           const StepCosts& costs) {
   limit = std::clamp<int64_t>(limit, 0, kMostDrafts);
+  const double draft = source == DraftSource::kModule ? costs.draft_seconds() : 0;
+  const auto speed = [&](int64_t depth) {
+    const double seconds = costs.step_seconds(depth + 1) + draft * static_cast<double>(depth);
+    return seconds > 0 ? tokens[static_cast<size_t>(depth)] / seconds : 0;
+  };
   if (fixed_ >= 0) {
     const int64_t depth = std::min(fixed_, limit);
-    return {depth, speeds(source, depth, costs)[static_cast<size_t>(depth)]};
+    return {depth, speed(depth)};
   }
   ++rounds_;
-  const std::array<double, kMostDrafts + 1> speed = speeds(source, limit, costs);
-  if (limit == 0) return {0, speed[0]};
+  if (limit == 0) return {0, speed(0)};
   // Plain decoding is the yardstick: measure it first. Then a few drafts, which have no cost yet.
   if (!costs.knows_plain_steps()) return {0, 0};
   if (source == DraftSource::kModule && !costs.knows_drafts())
     return {std::min(kFirstDepth, limit), 0};
-  Choice best{0, speed[0] * kLeastGain};
+  Choice best{0, speed(0) * kLeastGain};
   for (int64_t depth = 1; depth <= limit; ++depth) {
-    if (speed[static_cast<size_t>(depth)] > best.tokens_per_second)
-      best = {depth, speed[static_cast<size_t>(depth)]};
+    const double expected = speed(depth);
+    if (expected > best.tokens_per_second) best = {depth, expected};
   }
   if (best.depth == 0) {
     best.tokens_per_second /= kLeastGain;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 namespace headgate {
 
@@ -66,6 +67,12 @@ class DraftControl {
   };
   // At most `limit` drafts.
   Choice choose(DraftSource source, int64_t limit, const StepCosts& costs);
+  // One depth for sequences that are decoded and drafted together, where a pass of the module costs
+  // about as much for one of them as for all: this control keeps the turns, `texts` what is known
+  // of each. Tokens per second are one sequence's share.
+  Choice choose_together(std::span<const DraftControl* const> texts, int64_t limit,
+                         const StepCosts& costs);
+  bool is_fixed() const { return fixed_ >= 0; }
 
   void record_round(DraftSource source, int64_t drafted, int64_t accepted);
 
@@ -83,9 +90,10 @@ class DraftControl {
   };
 
   std::array<double, kMostDrafts> acceptances(DraftSource source) const;
-  // Expected tokens per second of 0..most drafts; 0 where nothing is known.
-  std::array<double, kMostDrafts + 1> speeds(DraftSource source, int64_t most,
-                                             const StepCosts& costs) const;
+  // Adds the expected tokens of rounds with 0..kMostDrafts drafts.
+  void add_tokens(DraftSource source, std::array<double, kMostDrafts + 1>& tokens) const;
+  Choice best_of(const std::array<double, kMostDrafts + 1>& tokens, DraftSource source,
+                 int64_t limit, const StepCosts& costs);
 
   int64_t fixed_;
   int64_t rounds_ = 0;

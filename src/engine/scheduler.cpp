@@ -112,6 +112,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
       budget_(options.prefill_chunk > 0 ? options.prefill_chunk
                                         : default_prefill_chunk(model_->config()),
               options.prefill_slowdown, kLongestPrefillStep),
+      together_(kMostDrafting + 1),
       costs_(kMostDrafting + 1) {
   if (has_module(*model_, options)) {
     module_ = std::make_unique<DraftModule>(*model_, text_tokens, options.kv_dtype,
@@ -221,13 +222,25 @@ void Scheduler::draft_all(const std::vector<Sequence*>& order, int64_t decoding)
   if (decoding > kMostDrafting) return;
   StepCosts& costs = costs_[static_cast<size_t>(decoding)];
   int64_t passes = 0;
+  std::vector<const DraftControl*> texts;
+  for (const Sequence* sequence : order) {
+    if (!sequence->prefilling() && sequence->begun && sequence->drafts != nullptr &&
+        sequence->drafts->ready())
+      texts.push_back(&sequence->drafts->control());
+  }
+  DraftControl::Choice joint;
+  const bool joins = decoding > 1 && !texts.empty();
+  if (joins)
+    joint = together_[static_cast<size_t>(decoding)].choose_together(texts, most_drafts(options_),
+                                                                     costs);
   for (Sequence* sequence : order) {
     if (sequence->prefilling() || !sequence->begun || sequence->drafts == nullptr) continue;
     const Request& request = sequence->request();
     int64_t limit = std::min(context_of(request) - sequence->size() - 1, most_drafts(options_));
     if (request.max_tokens >= 0)
       limit = std::min(limit, request.max_tokens - sequence->generated() - 1);
-    SequenceDrafts::Plan plan = sequence->drafts->plan(limit, costs, sequence->result.drafts);
+    SequenceDrafts::Plan plan =
+        sequence->drafts->plan(limit, costs, sequence->result.drafts, joins ? &joint : nullptr);
     sequence->drafted = std::move(plan.drafts);
     if (plan.from_module == 0) continue;
     chains_.push_back({sequence->drafts->drafter(), &sequence->sampler, plan.from_module});

@@ -129,6 +129,7 @@ class Scheduler {
   int64_t context_;
   int64_t score_rows_;  // of one step, so that their logits stay small
   PrefillBudget budget_;
+  std::vector<DraftControl> together_;  // turns of joint depths, by sequences in a step
   std::vector<StepCosts> costs_;  // of plain rounds and rounds with drafts, by sequences in a step
   FairShares shares_;
   std::vector<Owned> waiting_, running_;

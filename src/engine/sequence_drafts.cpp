@@ -37,16 +37,19 @@ void SequenceDrafts::add_rows(View hidden, std::span<const int32_t> next) {
   drafter_->catch_up();
 }
 
-SequenceDrafts::Plan SequenceDrafts::plan(int64_t limit, const StepCosts& costs,
-                                          DraftStats& stats) {
+SequenceDrafts::Plan SequenceDrafts::plan(int64_t limit, const StepCosts& costs, DraftStats& stats,
+                                          const DraftControl::Choice* together) {
   if (limit <= 0) return {};
   std::vector<int32_t> found = lookup_.draft(limit);
   DraftControl::Choice by_lookup, by_module;
   if (!found.empty()) {
     by_lookup = control_.choose(DraftSource::kLookup, static_cast<int64_t>(found.size()), costs);
   }
-  if (drafter_ != nullptr && drafter_->ready() && by_lookup.depth < 2)
+  if (ready() && together != nullptr && !control_.is_fixed()) {
+    by_module = {std::min(together->depth, limit), together->tokens_per_second};
+  } else if (ready() && by_lookup.depth < 2) {
     by_module = control_.choose(DraftSource::kModule, limit, costs);
+  }
   if (by_lookup.depth > 0 && by_lookup.tokens_per_second >= by_module.tokens_per_second) {
     source_ = DraftSource::kLookup;
     found.resize(static_cast<size_t>(by_lookup.depth));

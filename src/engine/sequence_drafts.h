@@ -41,7 +41,12 @@ class SequenceDrafts {
     std::vector<int32_t> drafts;  // found in the text
     int64_t from_module = 0;      // so many are wanted of DraftModule::draft(), by drafter()
   };
-  Plan plan(int64_t limit, const StepCosts& costs, DraftStats& stats);
+  // `together`: the module's depth, where it was chosen for several sequences.
+  Plan plan(int64_t limit, const StepCosts& costs, DraftStats& stats,
+            const DraftControl::Choice* together = nullptr);
+  // Whether the module can draft now.
+  bool ready() const { return drafter_ != nullptr && drafter_->ready(); }
+  const DraftControl& control() const { return control_; }
   // Of the last drafts so many were right; with `ended` nobody knows of those behind them.
   void record(int64_t drafted, int64_t accepted, bool ended, DraftStats& stats);
   DraftSource source() const { return source_; }  // of the last drafts
