@@ -9,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/assistant.h"
 #include "cli/commands.h"
+#include "cli/eval_speculation.h"
 #include "cli/format.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -161,6 +162,14 @@ class SkillTest {
 
 int run(const Options& o) {
   for (const std::string& name : o.families) find_skill_family(name);
+  if (o.task == "speculation") {
+    SpeculationCommand command{o.model, o.families, {}, o.output.value_or(""), o.json};
+    command.tasks.skills.seed = o.seed;
+    command.tasks.skills.split = split_of(o.split);
+    command.tasks.cases = o.cases;
+    command.tasks.max_tokens = o.max_tokens;
+    return run_eval_speculation(command);
+  }
   const InterruptScope interrupts;
   const Assistant assistant = load_assistant(o.model);
   if (!assistant.chat_template)
@@ -193,7 +202,8 @@ void add_eval(CommandLine& line) {
   add_draft_option(command, o->model);
   o->model.drafts = "off";
   command.group("Tasks")
-      .choice("task", o->task, {"skills"}, "What to test")
+      .choice("task", o->task, {"skills", "speculation"},
+              "skills: the answers; speculation: what drafting does for their speed")
       .required()
       .choice(
           "--split", o->split, {"fresh", "words", "templates"},
@@ -213,6 +223,8 @@ void add_eval(CommandLine& line) {
       .takes("FILE")
       .example("headgate eval skills -m model --cases 200 -o skills.json",
                "the table of a model card")
+      .example("headgate eval speculation --cases 20",
+               "each task with and without drafts: what is kept, and how much faster it is")
       .action([o] { return run(*o); });
 }
 

@@ -84,8 +84,10 @@ json::object turn_json(const Turn& turn) {
   return {{"role", turn.role}, {"content", turn.content}};
 }
 
-std::vector<int32_t> prompt_of(const Conversation& conversation, bool thinking,
-                               const Tokenizer& tokenizer, const ChatTemplate& chat_template) {
+}  // namespace
+
+std::vector<int32_t> skill_prompt(const Conversation& conversation, bool thinking,
+                                  const Tokenizer& tokenizer, const ChatTemplate& chat_template) {
   RenderInput input;
   for (size_t i = 0; i + 1 < conversation.turns.size(); ++i)
     input.messages.push_back(turn_json(conversation.turns[i]));
@@ -93,8 +95,6 @@ std::vector<int32_t> prompt_of(const Conversation& conversation, bool thinking,
   input.template_kwargs["enable_thinking"] = thinking;
   return tokenizer.encode(chat_template.render(input));
 }
-
-}  // namespace
 
 double SkillResult::uncertainty() const {
   if (cases == 0) return 1;
@@ -141,7 +141,7 @@ SkillResult test_skill(Session& session, const Tokenizer& tokenizer,
         make_skill_sample(family, skills, options.passages ? *options.passages : kNoPassages,
                           static_cast<uint64_t>(i));
     GenerationRequest request;
-    request.prompt = prompt_of(sample.conversation, thinking, tokenizer, chat_template);
+    request.prompt = skill_prompt(sample.conversation, thinking, tokenizer, chat_template);
     request.sampling.temperature = 0;
     request.max_tokens = options.max_tokens;
     request.stop_tokens = stop_tokens;

@@ -45,6 +45,10 @@ struct SkillResult {
   double uncertainty() const;
 };
 
+// The conversation's prompt: all but its last turn, as the template renders it.
+std::vector<int32_t> skill_prompt(const Conversation& conversation, bool thinking,
+                                  const Tokenizer& tokenizer, const ChatTemplate& chat_template);
+
 // Asks `cases` prompts of a family, the same for every model of one seed and split, with reasoning
 // or without. `chat_template` renders them; `stop_tokens` end an answer. Throws kCancelled.
 SkillResult test_skill(Session& session, const Tokenizer& tokenizer,
