@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "formats/checkpoint.h"
+#include "model/prefill_chunk.h"
 
 namespace headgate {
 namespace {
@@ -143,14 +144,64 @@ void bench_long_prompt(Engine& engine, int64_t streams, int64_t length) {
     append(quiet, gaps(*watch, arrived - std::chrono::milliseconds(1000), arrived));
     append(busy, gaps(*watch, arrived, loaded));
   }
+  const double load_seconds = seconds_between(arrived, loaded);
+  fmt::print("{} streams, prompt of {}: loaded in {:.2f} s", streams, length, load_seconds);
+  if (streams > 0) {
+    fmt::print("; gaps p50 {:.2f} ms p99 {:.2f} before, p50 {:.2f} p99 {:.2f} ({:.2f}x) meanwhile",
+               percentile(quiet, 0.5) * 1e3, percentile(quiet, 0.99) * 1e3,
+               percentile(busy, 0.5) * 1e3, percentile(busy, 0.99) * 1e3,
+               percentile(busy, 0.99) / percentile(quiet, 0.99));
+  } else {
+    const auto chunk = static_cast<double>(default_prefill_chunk(engine.model().config()));
+    fmt::print(" ({:.0f} ms for {} tokens)",
+               load_seconds * chunk / static_cast<double>(length) * 1e3, chunk);
+  }
+  fmt::print("; a short prompt's first token after {:.0f} ms\n",
+             seconds_between(small->begun, small->times.front()) * 1e3);
+}
+
+// Counts tokens until it is told that its request has ended.
+class Counter : public RequestSink {
+ public:
+  Counter(std::atomic<int64_t>& open, int32_t choices) : open_(open) { open_ += choices; }
+  bool tokens(int32_t, std::span<const SampledToken>) override { return true; }
+  void finished(int32_t, const RequestResult&) override { --open_; }
+
+ private:
+  std::atomic<int64_t>& open_;
+};
+
+// `count` requests, each cancelled at a random moment: while it waits, reads its prompt, or
+// streams. False when the engine holds anything afterwards.
+bool bench_aborts(Engine& engine, int64_t count) {
+  constexpr uint64_t kMostOpen = 96;
+  std::atomic<int64_t> open{0};
+  std::vector<RequestId> live;
+  const auto begun = Clock::now();
+  uint64_t draws = 0;
+  const auto random = [&](uint64_t below) { return random_bits(11, 3, draws++) % below; };
+  for (int64_t i = 0; i < count; ++i) {
+    Request request = random_request(engine.model(), 1 + static_cast<int64_t>(random(200)), -1,
+                                     static_cast<uint64_t>(i));
+    request.choices = random(8) == 0 ? 3 : 1;
+    const auto counter = std::make_shared<Counter>(open, request.choices);
+    live.push_back(engine.submit(std::move(request), counter));
+    while (static_cast<int64_t>(live.size()) > static_cast<int64_t>(random(kMostOpen))) {
+      const auto at = live.begin() + static_cast<ptrdiff_t>(random(live.size()));
+      engine.cancel(*at);
+      live.erase(at);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random(300)));
+  }
+  for (const RequestId id : live) engine.cancel(id);
+  (void)engine.drain(Clock::now() + std::chrono::seconds(60));
+  const EngineStats stats = engine.stats();
   fmt::print(
-      "{} streams, prompt of {}: gaps p50 {:.2f} ms p99 {:.2f} before, p50 {:.2f} p99 {:.2f} "
-      "({:.2f}x) while it loads; loaded in {:.2f} s; a short prompt's first token after {:.0f} "
-      "ms\n",
-      streams, length, percentile(quiet, 0.5) * 1e3, percentile(quiet, 0.99) * 1e3,
-      percentile(busy, 0.5) * 1e3, percentile(busy, 0.99) * 1e3,
-      percentile(busy, 0.99) / percentile(quiet, 0.99), seconds_between(arrived, loaded),
-      seconds_between(small->begun, small->times.front()) * 1e3);
+      "{} requests cancelled in {:.1f} s; {} tokens came; left: {} running, {} waiting, {} bytes "
+      "of states\n",
+      count, seconds_between(begun, Clock::now()), stats.generated_tokens, stats.running,
+      stats.waiting, stats.state_bytes);
+  return stats.running == 0 && stats.waiting == 0 && stats.state_bytes == 0;
 }
 
 struct BenchOptions {
@@ -159,6 +210,7 @@ struct BenchOptions {
   int64_t long_prompt = 0;  // 0: none
   std::vector<int64_t> streams{1, 4, 16, 64};
   int64_t prompt = 64, tokens = 128, rounds = 1;
+  int64_t aborts = 0;  // > 0: so many cancelled requests instead of anything else
 };
 
 int run(const BenchOptions& bench) {
@@ -171,9 +223,11 @@ int run(const BenchOptions& bench) {
   options.state_budget_bytes = int64_t{4} << 30;
   options.drafts = bench.drafts;
   options.prefix_cache = false;
+  options.max_waiting_requests = 1 << 20;  // cancelled ones wait for the next step
   Engine engine(model, model->config().vocabulary, options);
   fmt::print("{}, {}, drafts {}, temperature {}, prompts of {}, {} tokens each\n", bench.model,
              backend->description(), bench.drafts, temperature, bench.prompt, bench.tokens);
+  if (bench.aborts > 0) return bench_aborts(engine, bench.aborts) ? 0 : 1;
   fmt::print("{:>7} {:>11} {:>11} {:>10} {:>10} {:>9} {:>9}\n", "streams", "tok/s", "decode",
              "first p50", "first p99", "gap p50", "gap p99");
   for (int64_t round = 0; round < bench.rounds; ++round) {
@@ -181,8 +235,9 @@ int run(const BenchOptions& bench) {
       bench_streams(engine, streams, bench.prompt, bench.tokens);
   }
   // The second time memory for its pages is there.
-  for (int i = 0; i < 2 && bench.long_prompt > 0; ++i)
-    bench_long_prompt(engine, 4, bench.long_prompt);
+  for (const int64_t streams : {4, 4, 0, 0}) {
+    if (bench.long_prompt > 0) bench_long_prompt(engine, streams, bench.long_prompt);
+  }
   return 0;
 }
 
@@ -209,6 +264,8 @@ bool set_option(BenchOptions& bench, const std::string& name, const char* value)
     bench.tokens = std::atoll(value);
   } else if (name == "--rounds") {
     bench.rounds = std::atoll(value);
+  } else if (name == "--aborts") {
+    bench.aborts = std::atoll(value);
   } else {
     return false;
   }
@@ -217,7 +274,7 @@ bool set_option(BenchOptions& bench, const std::string& name, const char* value)
 
 constexpr const char* kUsage =
     "usage: headgate_engine_bench MODEL [--drafts N] [--long-prompt TOKENS] [--temperature T]\n"
-    "           [--streams 1,4,16,64] [--prompt TOKENS] [--tokens N] [--rounds N]\n";
+    "           [--streams 1,4,16,64] [--prompt TOKENS] [--tokens N] [--rounds N] [--aborts N]\n";
 
 }  // namespace
 }  // namespace headgate

@@ -168,6 +168,10 @@ class Backend {
   virtual std::string description() const = 0;  // "cpu, avx512bf16, 2 threads"
   // The threads that compute the ops, for other work between two of them; null: there are none.
   virtual ThreadPool* pool() { return nullptr; }
+  // Large steps may round activations otherwise than small ones, where that is faster. With
+  // `independent` a row's bits do not depend on the number of others either: for steps that mix
+  // sequences. A matrix unit's rounding stays (docs/engine.md).
+  virtual void keep_rows_independent(bool independent) { static_cast<void>(independent); }
 
   // Weights. Throws kUnsupported for a dtype the backend has no kernel for.
   virtual std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) = 0;

@@ -303,6 +303,7 @@ std::string printed_settings(CLI::App& app) {
 struct CommandLine::Data {
   CLI::App app;
   std::vector<std::unique_ptr<Command>> commands;
+  std::vector<std::string> arguments;
 };
 
 CommandLine::CommandLine(const std::string& name, const std::string& description,
@@ -358,8 +359,11 @@ std::vector<CommandText> CommandLine::describe() const {
   return out;
 }
 
+const std::vector<std::string>& CommandLine::arguments() const { return data_->arguments; }
+
 int CommandLine::run(int argc, const char* const* argv) {
   CLI::App& app = data_->app;
+  data_->arguments.assign(argv, argv + argc);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

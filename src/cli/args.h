@@ -89,6 +89,8 @@ class CommandLine {
   // Parses and runs one command. Prints --help; reports a wrong command line in one line on stderr
   // and returns 2. Errors of the action pass through.
   int run(int argc, const char* const* argv);
+  // What run() was given, for a command that reads its options again.
+  const std::vector<std::string>& arguments() const;
 
  private:
   struct Data;

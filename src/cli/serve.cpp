@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -172,18 +173,67 @@ void report_start(const ServeOptions& o, const Server& server, const Engine& eng
   write_stderr(table.text());
 }
 
+void declare_serve(CommandLine& line, ServeOptions& o, std::function<int()> action);
+
+// The options as a start would have them now: flags, environment and file read again.
+ServeOptions read_again(const std::vector<std::string>& arguments) {
+  CommandLine line("headgate", "", HEADGATE_VERSION);
+  ServeOptions fresh;
+  bool read = false;
+  declare_serve(line, fresh, [&read] {
+    read = true;
+    return 0;
+  });
+  std::vector<const char*> words;
+  for (const std::string& argument : arguments) words.push_back(argument.c_str());
+  if (line.run(static_cast<int>(words.size()), words.data()) != 0 || !read)
+    fail(ErrorCode::kInvalidArgument, "the options cannot be read again");
+  check_options(fresh);
+  return fresh;
+}
+
+// Names what differs and takes a start to change.
+void warn_of_others(const ServeOptions& old, const ServeOptions& fresh) {
+  const std::pair<const char*, bool> changed[] = {
+      {"model", old.model.path != fresh.model.path},
+      {"ctx", old.model.context != fresh.model.context},
+      {"name", old.name != fresh.name || old.aliases != fresh.aliases},
+      {"host", old.host != fresh.host},
+      {"port", old.port != fresh.port},
+      {"data", old.data != fresh.data},
+      {"tls-cert", old.tls_certificate != fresh.tls_certificate || old.tls_key != fresh.tls_key},
+      {"require-keys", old.require_keys != fresh.require_keys || old.insecure != fresh.insecure},
+      {"allowed-host", old.allowed_hosts != fresh.allowed_hosts},
+      {"cors-origin", old.cors_origins != fresh.cors_origins},
+      {"state-memory", old.state_mib != fresh.state_mib}};
+  for (const auto& [name, differs] : changed) {
+    if (differs) log_warning("reload: a new {} takes a new start", name);
+  }
+}
+
+// SIGHUP: certificates and keys, limits and the log's format. `o` is what the server has then.
+void reload(ServeOptions& o, const std::vector<std::string>& arguments, Server& server,
+            Engine& engine) {
+  try {
+    const ServeOptions fresh = read_again(arguments);
+    server.reload(server_options(fresh));
+    engine.set_limits(fresh.max_running, fresh.max_queue);
+    warn_of_others(o, fresh);
+    o.drain = fresh.drain;
+  } catch (const Error& error) {
+    log_error("reload: {}; going on with what was loaded", error.what());
+  }
+}
+
 // Waits for Ctrl-C or SIGTERM, then until all answers are complete or the time for that is over.
-void serve_until_stopped(const ServeOptions& o, Server& server) {
+void serve_until_stopped(ServeOptions& o, const std::vector<std::string>& arguments, Server& server,
+                         Engine& engine) {
   constexpr auto kPoll = std::chrono::milliseconds(50);
   while (!InterruptScope::interrupted()) {
     std::this_thread::sleep_for(kPoll);
     if (hangup_seen == 0) continue;
     hangup_seen = 0;
-    try {
-      server.reload();
-    } catch (const Error& error) {
-      log_error("reload: {}; going on with what was loaded", error.what());
-    }
+    reload(o, arguments, server, engine);
   }
   InterruptScope::reset();
   notify_systemd("STOPPING=1");
@@ -194,7 +244,7 @@ void serve_until_stopped(const ServeOptions& o, Server& server) {
     std::this_thread::sleep_for(kPoll);
 }
 
-int serve(const ServeOptions& o) {
+int serve(ServeOptions& o, const std::vector<std::string>& arguments) {
   check_options(o);
   const InterruptScope interrupts(/*presses_to_kill=*/3);
   std::signal(SIGHUP, on_hangup);
@@ -228,7 +278,7 @@ int serve(const ServeOptions& o) {
   server.start();
   report_start(o, server, engine, model.name, options.require_keys);
   notify_systemd("READY=1");
-  serve_until_stopped(o, server);
+  serve_until_stopped(o, arguments, server, engine);
   server.stop();
   return 0;
 }
@@ -286,29 +336,33 @@ void add_load_options(Command& command, ServeOptions& o) {
       .option("--drain", o.drain, "Seconds that running answers get to finish after SIGTERM");
 }
 
-}  // namespace
-
-void add_serve(CommandLine& line) {
-  auto o = std::make_shared<ServeOptions>();
+void declare_serve(CommandLine& line, ServeOptions& o, std::function<int()> action) {
   Command& command =
       line.add("serve", "Serve a model over HTTP with the APIs of OpenAI and Anthropic");
-  add_model_options(command, o->model);
-  add_draft_option(command, o->model);
+  add_model_options(command, o.model);
+  add_draft_option(command, o.model);
   command
-      .option("--name", o->name,
+      .option("--name", o.name,
               "Name of the model for clients; default: its file's or folder's name")
-      .option("--alias", o->aliases, "Another name that clients may use; repeatable");
-  add_network_options(command, *o);
-  add_access_options(command, *o);
-  add_load_options(command, *o);
+      .option("--alias", o.aliases, "Another name that clients may use; repeatable");
+  add_network_options(command, o);
+  add_access_options(command, o);
+  add_load_options(command, o);
   command
-      .choice("--access-log", o->log, {"text", "json", "off"},
+      .choice("--access-log", o.log, {"text", "json", "off"},
               "One line for each request, on standard error")
       .configurable()
       .example("headgate serve", "the embedded model on http://127.0.0.1:8000")
       .example("headgate serve -m model.gguf --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
                "for other machines; needs an API key (headgate keys create NAME)")
-      .action([o] { return serve(*o); });
+      .action(std::move(action));
+}
+
+}  // namespace
+
+void add_serve(CommandLine& line) {
+  auto o = std::make_shared<ServeOptions>();
+  declare_serve(line, *o, [o, &line] { return serve(*o, line.arguments()); });
 }
 
 }  // namespace headgate

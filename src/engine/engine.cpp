@@ -142,6 +142,13 @@ class Engine::Impl {
     wake_.notify_all();
   }
 
+  void set_limits(int64_t max_running, int64_t max_waiting_requests) {
+    HEADGATE_CHECK(max_running >= 1 && max_waiting_requests >= 1);
+    const std::lock_guard lock(mutex_);
+    options_.max_running = max_running;
+    options_.max_waiting_requests = max_waiting_requests;
+  }
+
   void stop_accepting() {
     const std::lock_guard lock(mutex_);
     draining_ = true;
@@ -197,6 +204,7 @@ class Engine::Impl {
       }
       for (const std::shared_ptr<Ticket>& ticket : inbox_) scheduler_.add(ticket);
       inbox_.clear();
+      scheduler_.set_max_running(options_.max_running);
       step_begun_ = EngineClock::now();
       computing_ = true;
       lock.unlock();
@@ -260,6 +268,9 @@ RequestId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
 
 void Engine::forget_prefixes() { impl_->forget_prefixes(); }
 void Engine::cancel(RequestId id) { impl_->cancel(id); }
+void Engine::set_limits(int64_t max_running, int64_t max_waiting_requests) {
+  impl_->set_limits(max_running, max_waiting_requests);
+}
 EngineStats Engine::stats() const { return impl_->stats(); }
 int64_t Engine::context() const { return impl_->context(); }
 const Model& Engine::model() const { return impl_->model(); }

@@ -41,8 +41,8 @@ struct EngineOptions {
   // A folder for cached states beyond memory and restarts, and the most it may hold; empty: none.
   std::string cache_folder = "";
   int64_t cache_disk_bytes = int64_t{32} << 30;
-  // What the bits of a state depend on besides the configuration: weights, build, kernels. States of
-  // another identity are not served; see model_identity().
+  // What the bits of a state depend on besides the configuration: weights, build, kernels. States
+  // of another identity are not served; see model_identity().
   std::string model_identity = "";
 
   // For tests of failures: called before every step; what it throws fails the step.
@@ -90,7 +90,7 @@ struct EngineStats {
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;
   int64_t evicted_prefixes = 0;
-  int64_t replayed_tokens = 0;     // of prompts: known to the cache, and computed again all the same
+  int64_t replayed_tokens = 0;  // of prompts: known to the cache, and computed again all the same
   int64_t disk_cached_tokens = 0;  // of cached_tokens, from states read from disk for the request
   DiskTierStats disk;              // all zero without a folder
   int64_t drafted_tokens = 0;
@@ -137,6 +137,10 @@ class Engine {
 
   // Drops all cached prefixes before the next step.
   void forget_prefixes();
+
+  // Changes EngineOptions::max_running and max_waiting_requests (each 1 or more) from the next step
+  // and request on; what runs or waits already stays.
+  void set_limits(int64_t max_running, int64_t max_waiting_requests);
 
   EngineStats stats() const;
   int64_t context() const;  // the most tokens of prompt and output that a request can have

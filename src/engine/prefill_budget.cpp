@@ -7,11 +7,12 @@
 namespace headgate {
 namespace {
 
-constexpr double kLeast = 4;              // tokens: prompts always move on
+constexpr double kLeast = 1;              // token: prompts always move on
 constexpr int64_t kMeasureEvery = 32;     // steps with prompt tokens between two without
+constexpr double kMostCrowd = 8;          // readers for each decoding row that count
 constexpr double kWeight = 0.2;           // of the latest measurement
 constexpr double kWeightOfSlower = 0.25;  // of a decoding step beside one that was faster
-constexpr int64_t kRound = 4;             // tokens
+constexpr int64_t kRound = 4;             // tokens, where there are as many
 
 int64_t bucket(int64_t rows) {
   int64_t at = 0;
@@ -41,16 +42,17 @@ double PrefillBudget::tokens_per_second() const {
   return seconds_per_token_ > 0 ? 1 / seconds_per_token_ : 0;
 }
 
-int64_t PrefillBudget::tokens(int64_t decoding) {
+int64_t PrefillBudget::tokens(int64_t decoding, int64_t reading) {
   double wanted = static_cast<double>(most_);
   if (decoding > 0) {
     if (++mixed_steps_ % kMeasureEvery == 0) return 0;
-    wanted = std::min(wanted, mixed_);
+    const double crowd = static_cast<double>(reading) / static_cast<double>(decoding);
+    wanted = std::min(wanted, mixed_ * std::clamp(crowd, 1.0, kMostCrowd));
   } else if (seconds_per_token_ > 0) {
     wanted = std::min(wanted, std::max(longest_ / seconds_per_token_, kLeast));
   }
   const auto whole = static_cast<int64_t>(wanted);
-  return std::clamp<int64_t>(whole / kRound * kRound, std::min<int64_t>(kRound, most_), most_);
+  return std::clamp<int64_t>(whole < kRound ? whole : whole / kRound * kRound, 1, most_);
 }
 
 void PrefillBudget::record(int64_t decoding, int64_t prompt_tokens, double seconds) {
@@ -69,7 +71,8 @@ void PrefillBudget::record(int64_t decoding, int64_t prompt_tokens, double secon
   if (quiet == 0 || static_cast<double>(prompt_tokens) < mixed_ / 2) return;
   const double each = std::max(seconds - quiet, 1e-9) / static_cast<double>(prompt_tokens);
   const double wanted = (slowdown_ - 1) * quiet / each;
-  mixed_ = std::clamp(wanted, mixed_ * 0.7, mixed_ * 1.25);
+  // Down at once, up slowly: a step that was fast by chance must not make the next ones long.
+  mixed_ = std::clamp(wanted, mixed_ * 0.5, mixed_ * 1.08);
   mixed_ = std::clamp(mixed_, kLeast, static_cast<double>(most_));
 }
 

@@ -14,8 +14,10 @@ class PrefillBudget {
   // as without prompt tokens; on their own, prompt tokens should take `longest` seconds at most.
   PrefillBudget(int64_t most, double slowdown, double longest);
 
-  // Prompt tokens for a step with so many decoding rows; 0 now and then, to measure one without.
-  int64_t tokens(int64_t decoding);
+  // Prompt tokens for a step with so many decoding rows, while so many sequences read their
+  // prompts; 0 now and then, to measure one without. Where more read than stream, as in a burst,
+  // the streams have to wait longer: all of them together would otherwise wait longer still.
+  int64_t tokens(int64_t decoding, int64_t reading);
   void record(int64_t decoding, int64_t prompt_tokens, double seconds);
 
   double decode_seconds(int64_t decoding) const;  // 0: nothing measured yet

@@ -120,6 +120,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
     module_prefixes_.emplace(*module_);
     module_->when_full([this] { return module_prefixes_->evict_one(); });
   }
+  model_->backend().keep_rows_independent(true);
   // A step that nobody waits for any more is not worth finishing.
   result_.abandon = [this] {
     return std::all_of(planned_.begin(), planned_.end(), [](const Sequence* sequence) {
@@ -320,7 +321,7 @@ void Scheduler::plan() {
   if (reading.empty()) return;
   std::sort(reading.begin(), reading.end(),
             [](const Sequence* a, const Sequence* b) { return FairShares::before(*a, *b); });
-  plan_prompts(reading, budget_.tokens(decoding));
+  plan_prompts(reading, budget_.tokens(decoding, static_cast<int64_t>(reading.size())));
 }
 
 void Scheduler::describe(EngineStats& stats) const {

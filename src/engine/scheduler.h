@@ -38,6 +38,7 @@ class Scheduler {
   void step();
   // Ends everything that is here.
   void end_all(FinishReason reason);
+  void set_max_running(int64_t sequences) { options_.max_running = sequences; }
   void forget_prefixes();
   // Cached states on their way to disk and back; also between steps, and last of all.
   StoredPrefixes& stored() { return stored_; }

@@ -72,11 +72,11 @@ TEST(FairShares, ShortPromptsPassLongOnesButNotForEver) {
 }
 
 // A machine where a decoding step takes 10 ms and every prompt token adds `each`.
-double settled_step(double each, double slowdown) {
+double settled_step(double each, double slowdown, int64_t reading = 1) {
   PrefillBudget budget(4096, slowdown, 5);
   double step = 0;
   for (int i = 0; i < 300; ++i) {
-    const int64_t tokens = budget.tokens(4);
+    const int64_t tokens = budget.tokens(4, reading);
     const double seconds = 0.010 + each * static_cast<double>(tokens);
     budget.record(4, tokens, seconds);
     if (tokens > 0) step = seconds;
@@ -88,16 +88,22 @@ TEST(PrefillBudget, StepsLastAboutAsManyTimesLongerAsAllowed) {
   EXPECT_NEAR(settled_step(0.0001, 2), 0.020, 0.003);
   EXPECT_NEAR(settled_step(0.00001, 3), 0.030, 0.003);
   // Prompts always move on.
-  EXPECT_NEAR(settled_step(0.01, 2), 0.010 + 4 * 0.01, 1e-9);
+  EXPECT_NEAR(settled_step(0.01, 2), 0.010 + 0.01, 1e-9);
+}
+
+TEST(PrefillBudget, StreamsWaitLongerWhereMorePromptsWaitThanStreamsRun) {
+  EXPECT_NEAR(settled_step(0.0001, 2, 4), 0.020, 0.003);
+  EXPECT_NEAR(settled_step(0.0001, 2, 12), 0.040, 0.006);
+  EXPECT_NEAR(settled_step(0.0001, 2, 1000), 0.090, 0.01);
 }
 
 TEST(PrefillBudget, PromptsAloneTakeWholeChunksWhileTheseAreShort) {
   PrefillBudget budget(4096, 2, 5);
-  EXPECT_EQ(budget.tokens(0), 4096);
+  EXPECT_EQ(budget.tokens(0, 1), 4096);
   budget.record(0, 4096, 1.0);
-  EXPECT_EQ(budget.tokens(0), 4096);
+  EXPECT_EQ(budget.tokens(0, 1), 4096);
   for (int i = 0; i < 50; ++i) budget.record(0, 4096, 20.0);
-  EXPECT_NEAR(static_cast<double>(budget.tokens(0)), 1024, 64);
+  EXPECT_NEAR(static_cast<double>(budget.tokens(0, 1)), 1024, 64);
 }
 
 TEST(Checkpoints, AreFewAndWhereTheyServe) {

@@ -1,6 +1,7 @@
 // One line for each answered request, as JSON or for people; never a prompt, an answer or a key.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <string_view>
 
@@ -19,11 +20,12 @@ class AccessLog {
   void request(const HttpRequest& request, std::string_view route, const Answered& answer);
   // Something that happened to the server: "listening", "draining".
   void event(std::string_view name, std::string_view detail);
+  void set_format(LogFormat format) { format_ = format; }
 
  private:
   void write(std::string line);
 
-  LogFormat format_;
+  std::atomic<LogFormat> format_;
 };
 
 }  // namespace headgate

@@ -255,10 +255,13 @@ int64_t Server::running() const {
 
 void Server::stop() { impl_->stop(); }
 
-void Server::reload() {
+void Server::reload(const ServerOptions& options) {
   impl_->http().reload_tls();
   if (impl_->service().keys) impl_->service().keys->refresh();
-  impl_->log().event("reloaded", "certificates and keys");
+  impl_->http().set_limits(options.http.limits);
+  impl_->service().limits = options.limits;
+  impl_->log().set_format(options.log);
+  impl_->log().event("reloaded", "certificates, keys, limits");
 }
 
 }  // namespace headgate

@@ -51,8 +51,9 @@ class Server {
   // Ends what still runs with an error, lets answers leave, closes everything.
   void stop();
 
-  // Reads certificates and keys again.
-  void reload();
+  // Reads certificates and keys again, and goes on with the limits and the log format of `options`;
+  // the rest of them is ignored.
+  void reload(const ServerOptions& options);
 
  private:
   class Impl;

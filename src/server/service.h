@@ -44,10 +44,22 @@ struct ServedModel {
 };
 
 // Bounds on what one request may ask; see docs/serving.md.
+// A number that a reload may change while workers read it.
+template <typename T>
+struct LiveNumber : std::atomic<T> {
+  LiveNumber(T value) : std::atomic<T>(value) {}  // NOLINT(google-explicit-constructor)
+  LiveNumber(const LiveNumber& other) : std::atomic<T>(other.load()) {}
+  LiveNumber& operator=(const LiveNumber& other) {
+    this->store(other.load());
+    return *this;
+  }
+};
+
 struct ServiceLimits {
-  int64_t default_max_tokens = 0;  // of requests that name none; 0: until the context is full
-  double request_seconds = 0;      // a request may take so long; 0: any time
-  double stuck_seconds = 120;      // a step that lasts longer makes /health fail
+  // Of requests that name none; 0: until the context is full.
+  LiveNumber<int64_t> default_max_tokens = 0;
+  LiveNumber<double> request_seconds = 0;  // a request may take so long; 0: any time
+  double stuck_seconds = 120;              // a step that lasts longer makes /health fail
 };
 
 // One request in the engine, for the live view.

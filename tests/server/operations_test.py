@@ -107,6 +107,29 @@ class OptionTable(unittest.TestCase):
                     self.assertIn("-l " + option[2:], scripts["fish"], command)
 
 
+class Unit(unittest.TestCase):
+    """The systemd unit."""
+
+    def test_systemd_takes_it_and_calls_it_safe(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("no systemd-analyze program")
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        with tempfile.TemporaryDirectory() as folder:
+            unit = os.path.join(folder, "headgate.service")
+            with open(os.path.join(root, "packaging", "systemd", "headgate.service"), encoding="utf-8") as file:
+                text = file.read()
+            with open(unit, "w", encoding="utf-8") as file:
+                file.write(text.replace("/usr/bin/headgate", os.path.abspath(PROGRAM)))
+            checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False, timeout=60)
+            self.assertEqual((checked.returncode, checked.stderr.replace("\n", " ").strip()), (0, ""))
+            shown = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True, text=True,
+                                   check=False, timeout=60)
+            found = re.search(r"exposure level for headgate.service: ([0-9.]+)", shown.stdout)
+            if found is None:
+                self.skipTest("this systemd-analyze does not judge files: " + shown.stderr[-200:])
+            self.assertLessEqual(float(found.group(1)), 1.5)
+
+
 class Operation(unittest.TestCase):
     """A server over its life."""
 
@@ -168,6 +191,47 @@ class Operation(unittest.TestCase):
         thread.join()
         self.assertEqual(answers[0][0], 200)
         self.assertEqual(answers[0][1]["usage"]["completion_tokens"], 400)
+
+    def test_sighup_reads_the_file_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "headgate.toml")
+
+            def write(text):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+
+            def tokens(padding=0, **body):
+                text = json.dumps({"messages": HELLO, "ignore_eos": True, **body}).encode() + b" " * padding
+                answer = server.post("/v1/chat/completions", text)
+                return answer[1]["usage"]["completion_tokens"] if answer[0] == 200 else answer[0]
+
+            def reload(mark):
+                known = server.log().count(mark)
+                server.process.send_signal(signal.SIGHUP)
+                deadline = time.monotonic() + 20
+                while server.log().count(mark) == known and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                self.assertGreater(server.log().count(mark), known, server.log())
+
+            write("default_max_tokens = 3\nmax_body = 1\n")
+            server = self.serve("--config", path)
+            self.assertEqual((tokens(), tokens(3 << 20)), (3, 413))
+            write('default_max_tokens = 5\nmax_body = 8\nmax_queue = 2\nname = "other"\n')
+            reload("reloaded")
+            self.assertEqual((tokens(), tokens(3 << 20, max_tokens=2)), (5, 2))
+            self.assertIn("a new name takes a new start", server.log())
+            for broken in ("default_max_tokens = [\n", "default_max_token = 1\n", "max_queue = 0\n", 'default_max_tokens = "x"\n'):
+                write(broken)
+                reload("going on with what was loaded")
+                self.assertEqual(tokens(), 5)
+            write("default_max_tokens = 4\naccess_log = \"off\"\n")
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 20
+            while tokens() != 4 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            length = len(server.log())
+            self.assertEqual(tokens(), 4)
+            self.assertEqual(len(server.log()), length)
 
     def test_a_second_signal_ends_it_now(self):
         server = self.serve("--drain", "60", "--ctx", "200000")

@@ -38,6 +38,7 @@ class CpuBackend final : public Backend {
 
   std::string description() const override;
   ThreadPool* pool() override { return &pool_; }
+  void keep_rows_independent(bool independent) override { independent_rows_ = independent; }
   std::unique_ptr<Matrix> make_matrix(const MatrixSource& source) override;
   std::unique_ptr<ExpertStack> make_experts(std::span<const ExpertSource> experts) override;
   std::unique_ptr<Matrix> rows_of(const Matrix& w, int64_t first, int64_t count) override;
@@ -167,9 +168,10 @@ class CpuBackend final : public Backend {
     int64_t part, tile, tiles;
   };
   std::vector<LinearTask> linear_tasks_;
-  bool has_chunks_;       // of the delta rule, likewise
-  bool has_tiles_;        // kernels of bf16 tiles, which passed their test
-  bool has_matrix_unit_;  // on tiles of which they beat all products of bytes
+  bool has_chunks_;                // of the delta rule, likewise
+  bool has_tiles_;                 // kernels of bf16 tiles, which passed their test
+  bool independent_rows_ = false;  // see keep_rows_independent()
+  bool has_matrix_unit_;           // on tiles of which they beat all products of bytes
   std::vector<LinearPart> tile_parts_, coded_parts_;  // of a linear_group that has both
   Scratch<uint16_t> tiles_;                           // the inputs of a large step
   std::vector<Scratch<std::byte>> tile_scratch_;      // by worker

@@ -152,7 +152,8 @@ void CpuBackend::linear(MutView y, View x, const Matrix& matrix) {
 }
 
 void CpuBackend::linear_group(std::span<const LinearPart> parts, View x) {
-  if (!has_tiles_ || x.rows < kTileStepRows) return linear_codes(parts, x);
+  const bool large = has_tiles_ && x.rows >= kTileStepRows;
+  if (!large || (independent_rows_ && !has_matrix_unit_)) return linear_codes(parts, x);
   tile_parts_.clear();
   coded_parts_.clear();
   for (const LinearPart& part : parts) {

@@ -202,6 +202,28 @@ TEST_P(Quantized, PreciseProductsAreAllButExact) {
   }
 }
 
+// Two hundred sequences in a step, or one: what a server may not change.
+TEST_P(Quantized, RowsOfLargeStepsAreIndependentWhereThatIsAsked) {
+  const int64_t rows = 96, cols = 256, tokens = CpuBackend::kTileStepRows + 20;
+  const auto backend = backend_of(GetParam(), 2);
+  if (backend->description().find("amx") != std::string::npos)
+    GTEST_SKIP() << "a matrix unit rounds large steps its own way";
+  backend->keep_rows_independent(true);
+  const std::vector<float> x = random_floats(tokens * cols, 2);
+  for (const bool precise : {false, true}) {
+    const auto bytes = encoded_rows(DType::kQ8_0, rows, cols, 1);
+    MatrixSource source = source_of(DType::kQ8_0, rows, cols, bytes);
+    source.precise = precise;
+    const auto matrix = backend->make_matrix(source);
+    std::vector<float> together(static_cast<size_t>(tokens * rows)), alone = together;
+    backend->linear(view_of(together, tokens), view_of(x, tokens), *matrix);
+    for (int64_t t = 0; t < tokens; ++t)
+      backend->linear(view_of(alone, tokens).row_range(t, 1), view_of(x, tokens).row_range(t, 1),
+                      *matrix);
+    EXPECT_EQ(together, alone) << precise;
+  }
+}
+
 // Panels, stored floats and decoded rows may share a region; sizes that do not fill a panel too.
 TEST_P(Quantized, GroupsOfProductsEqualTheirPartsOneByOne) {
   const int64_t cols = 256;

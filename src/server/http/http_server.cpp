@@ -218,6 +218,11 @@ void HttpServer::reload_tls() {
   d.tls = std::move(fresh);
 }
 
+void HttpServer::set_limits(const HttpLimits& limits) {
+  Data& d = *data_;
+  asio::post(d.io, [&d, limits] { d.host.limits = d.options.limits = limits; });
+}
+
 int HttpServer::port() const { return data_->bound_port; }
 
 HttpServerCounts HttpServer::counts() const {

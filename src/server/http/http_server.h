@@ -70,6 +70,9 @@ class HttpServer {
   // ones stay.
   void reload_tls();
 
+  // Other limits, for requests and connections that begin from now on.
+  void set_limits(const HttpLimits& limits);
+
   int port() const;
   HttpServerCounts counts() const;
   // Calls `action` on the I/O thread about twice a second.

@@ -194,7 +194,7 @@ void check_context(const Service& service, int64_t prompt_tokens, int64_t asked,
   }
   int64_t room = asked;
   if (room < 0 && service.limits.default_max_tokens > 0)
-    room = std::min(service.limits.default_max_tokens, context - prompt_tokens);
+    room = std::min(service.limits.default_max_tokens.load(), context - prompt_tokens);
   plan.request.max_tokens = room;
   if (room >= 0 && plan.limits.min_tokens > room) {
     refuse_field("min_tokens", "min_tokens: found {}, at most {} tokens may come",
