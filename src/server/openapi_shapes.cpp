@@ -32,9 +32,9 @@ constexpr std::string_view kChatMessages =
         "examples": [[{"role": "user", "content": "Hello!"}]]})";
 
 constexpr std::string_view kTextOrIds =
-    R"({"anyOf": [{"type": "string", "minLength": 1},
-                  {"type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "integer", "minimum": 0, "maximum": 255}},
-                  {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string", "minLength": 1}}],
+    R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                  {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                  {"type": "array", "minItems": 1, "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}}],
         "examples": ["Once upon a time"]})";
 
 constexpr std::string_view kFunctions =
