@@ -163,7 +163,11 @@ class SkillTest {
 int run(const Options& o) {
   for (const std::string& name : o.families) find_skill_family(name);
   if (o.task == "speculation") {
-    SpeculationCommand command{o.model, o.families, {}, o.output.value_or(""), o.json};
+    SpeculationCommand command;
+    command.model = o.model;
+    command.families = o.families;
+    command.output = o.output.value_or("");
+    command.json = o.json;
     command.tasks.skills.seed = o.seed;
     command.tasks.skills.split = split_of(o.split);
     command.tasks.cases = o.cases;
