@@ -94,12 +94,13 @@ TEST_P(KernelsGolden, RotationAnglesOfFarPositions) {
     const auto half = static_cast<int64_t>(table.inverse_frequencies.size());
     // Rotating (1, 0) gives (cos, sin).
     std::vector<float> x(static_cast<size_t>(tokens * 2 * half));
-    std::vector<RowSpan> spans;
+    std::vector<RopeSpan> spans;
     for (int64_t t = 0; t < tokens; ++t) {
       std::fill_n(x.begin() + t * 2 * half, half, 1.0f);
-      spans.push_back({t, 1, positions[static_cast<size_t>(t)]});
+      spans.push_back({{t, 1, positions[static_cast<size_t>(t)]}, &table});
     }
-    backend_->rope({x.data(), tokens, 2 * half}, 1, 2 * half, table, spans);
+    const RopePart part{{x.data(), tokens, 2 * half}, 1, 2 * half};
+    backend_->rope({&part, 1}, spans);
     const auto cosines = values_of(store, name + ".cos"), sines = values_of(store, name + ".sin");
     for (int64_t t = 0; t < tokens; ++t) {
       for (int64_t j = 0; j < half; ++j) {
