@@ -46,8 +46,8 @@ struct ChoiceState {
 struct GenerationUsage {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
-  int64_t miss_position = 0;  // the first prompt token that no cached prefix has
-  bool from_disk = false;     // the cached state came from disk
+  int64_t miss_position = 0;      // the first prompt token that no cached prefix has
+  bool from_disk = false;         // the cached state came from disk
   int64_t completion_tokens = 0;  // of all choices
   int64_t reasoning_tokens = 0;
   int64_t accepted_drafts = 0;

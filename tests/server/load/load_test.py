@@ -133,7 +133,8 @@ class Load(unittest.TestCase):
         server = self.serve("--max-running", "16", "--max-queue", "16")
         warm = self.load(server, "--streams", 16, "--seconds", seconds / 4)
         peak = self.load(server, "--streams", 32, "--seconds", seconds)
-        rate = 3 * max(peak["completed"] / peak["seconds"], 30)
+        # A second is too short to find the peak of a busy machine: far more than any machine does.
+        rate = 3 * max(peak["completed"] / peak["seconds"], 30) if LONG else 1000
         over = self.load(server, "--streams", 900, "--rate", rate, "--seconds", seconds)
         log(test="overload", warm=warm["tokens_per_second"], peak=peak["tokens_per_second"], rate=rate, **over,
             share_of_peak=over["tokens_per_second"] / peak["tokens_per_second"])
