@@ -72,7 +72,8 @@ struct RequestParser::Data {
   HttpRequest request;
   Failure failure;
   bool head_done = false;
-  int64_t body_limit = 0;
+  int64_t head_bytes = 0;  // read so far
+  int64_t head_limit = 0, body_limit = 0;
 
   Status fail_with(int status, std::string message) {
     failure = {status, std::move(message)};
@@ -121,7 +122,10 @@ RequestParser::Status RequestParser::Data::read_head() {
 }
 
 RequestParser::RequestParser(const HttpLimits& limits) : data_(std::make_unique<Data>()) {
-  data_->parser.header_limit(static_cast<uint32_t>(limits.header_bytes));
+  // Beast counts a few bytes more or less depending on how the head is cut: its own limit only ends
+  // what comes far too long in one piece.
+  data_->head_limit = limits.header_bytes;
+  data_->parser.header_limit(static_cast<uint32_t>(2 * limits.header_bytes));
   data_->parser.body_limit(static_cast<uint64_t>(limits.body_bytes));
   data_->body_limit = limits.body_bytes;
   data_->parser.eager(false);
@@ -142,10 +146,14 @@ RequestParser::Status RequestParser::feed(std::string_view bytes, size_t* used) 
     boost::system::error_code error;
     const size_t taken = d.parser.put(boost::asio::const_buffer(bytes.data() + *used, left), error);
     *used += taken;
-    if (error == http::error::need_more) {
+    if (!d.head_done) {
+      d.head_bytes += static_cast<int64_t>(taken);
       // Beast leaves half lines to the caller: they come again with more behind them.
-      return Status::kNeedMore;
+      const bool unfinished = error == http::error::need_more || !d.parser.is_header_done();
+      const auto waiting = unfinished ? static_cast<int64_t>(bytes.size() - *used) : 0;
+      if (d.head_bytes + waiting > d.head_limit) return d.fail_with(http::error::header_limit);
     }
+    if (error == http::error::need_more) return Status::kNeedMore;
     if (error) return d.fail_with(error);
     if (d.parser.is_header_done() && !d.head_done) {
       d.head_done = true;
