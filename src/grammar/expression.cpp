@@ -26,7 +26,7 @@ class Lowering {
       : nfa_(nfa), grammar_(grammar), name_(name), budget_(budget) {}
 
   int32_t add(const Expression& e, int32_t from) {
-    budget_.spend(8);  // with what it costs in memory
+    budget_.spend(24);  // with what it costs in memory
     switch (e.kind) {
       case Expression::Kind::kEmpty:
         return from;
@@ -175,6 +175,11 @@ Expression Expression::choice(std::vector<Expression> parts) {
 }
 
 Expression Expression::repeat(Expression body, int32_t min, int32_t max) {
+  // (x+)+ is x+ and (x*){2} is x*: written out, each turn of a stack of them would double it.
+  if (body.kind == Kind::kRepeat && body.max == kUnbounded && body.min <= 1 && max != 0) {
+    body.min *= min;
+    return body;
+  }
   Expression e;
   e.kind = Kind::kRepeat;
   e.min = min;

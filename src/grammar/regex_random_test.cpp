@@ -132,5 +132,22 @@ TEST(RandomRegex, AnEmptyRepetitionEndsARepeatedTurn) {
   EXPECT_FALSE(regex_matches(pattern, twelve + "abb"));
 }
 
+TEST(RandomRegex, StacksOfRepetitionsAreOne) {
+  const std::string stack = "(" + std::string(20, '(') + "ab";
+  std::string plus = stack, star = stack;
+  for (int i = 0; i < 20; ++i) {
+    plus += "+)";
+    star += i % 2 == 0 ? "+)" : "*)";
+  }
+  for (const auto& [pattern, may_be_empty] : {std::pair{plus, false}, std::pair{star, true}}) {
+    EXPECT_TRUE(regex_matches(pattern + "c)", "abababc"));
+    EXPECT_EQ(regex_matches(pattern + "c)", "c"), may_be_empty);
+    EXPECT_FALSE(regex_matches(pattern + "c)", "abac"));
+  }
+  EXPECT_TRUE(regex_matches("(a+){3}", "aaa"));
+  EXPECT_FALSE(regex_matches("(a+){3}", "aa"));
+  EXPECT_FALSE(regex_matches("(a+){0}", "a"));
+}
+
 }  // namespace
 }  // namespace headgate
