@@ -44,6 +44,13 @@ void row_scale(float* y, const float* x, float s, int64_t n) { kernels().scale(y
 
 double row_square_sum(const float* x, int64_t n) { return kernels().square_sum(x, n); }
 
+void transpose_rows(float* dst, int64_t dst_stride, const float* src, int64_t src_stride,
+                    int64_t rows, int64_t columns) {
+  // The kernel moves 32-bit words, whatever they mean.
+  kernels().transpose(reinterpret_cast<uint32_t*>(dst), dst_stride,
+                      reinterpret_cast<const uint32_t*>(src), src_stride, rows, columns);
+}
+
 void row_adamw(const AdamwFactors& f, int64_t n, float* w, const float* gradient, float* m,
                float* v) {
   kernels().adamw({f.beta1, f.beta2, f.keep, f.rate, f.inverse_root, f.epsilon, f.scale}, n, w,

@@ -23,6 +23,9 @@ void row_axpy(float* y, const float* x, float s, int64_t n);                 // 
 void row_multiply_add(float* y, const float* a, const float* b, int64_t n);  // y += a b
 void row_scale(float* y, const float* x, float s, int64_t n);                // y = s x; y may be x
 double row_square_sum(const float* x, int64_t n);
+// dst[c][r] = src[r][c]; strides in floats.
+void transpose_rows(float* dst, int64_t dst_stride, const float* src, int64_t src_stride,
+                    int64_t rows, int64_t columns);
 
 // Bias corrections and decay of one AdamW step; see kernels/train_table.h.
 struct AdamwFactors {
