@@ -17,7 +17,8 @@
 namespace headgate {
 namespace {
 
-constexpr int64_t kBuffer = int64_t{4} << 20;
+constexpr int64_t kLeastBuffer = int64_t{64} << 10, kMostBuffer = int64_t{4} << 20;
+constexpr int64_t kPartOfFile = 4;                    // that a buffer holds
 constexpr size_t kMostParts = 1024;                   // of one call
 constexpr int64_t kWorthDirect = int64_t{256} << 10;  // less goes through the buffer
 
@@ -87,12 +88,16 @@ void BlockReader::read_at(int64_t offset, std::span<const std::span<std::byte>> 
   move_parts(fd_, offset, parts, ::preadv, path_, "read");
 }
 
-BlockWriter::BlockWriter(const std::string& path, int64_t reserved)
+int64_t file_buffer_bytes(int64_t file_bytes) {
+  return round_to_block(std::clamp(file_bytes / kPartOfFile, kLeastBuffer, kMostBuffer));
+}
+
+BlockWriter::BlockWriter(const std::string& path, int64_t reserved, int64_t expected)
     : path_(path),
       temporary_(fmt::format("{}.tmp-{}", path, ::getpid())),
       reserved_(reserved),
       position_(reserved),
-      buffer_(kBuffer) {
+      buffer_(file_buffer_bytes(expected)) {
   HEADGATE_CHECK(reserved % kFileBlock == 0);
   fd_ = open_direct(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
   if (fd_ < 0) fail(ErrorCode::kIo, "{}: cannot write: {}", path_, std::strerror(errno));
@@ -133,11 +138,11 @@ void BlockWriter::write(std::span<const std::byte> bytes) {
     bytes = bytes.subspan(static_cast<size_t>(whole));
   }
   while (!bytes.empty()) {
-    const size_t part = std::min(bytes.size(), static_cast<size_t>(kBuffer - filled_));
+    const size_t part = std::min(bytes.size(), static_cast<size_t>(buffer_.bytes() - filled_));
     std::memcpy(buffer_.data() + filled_, bytes.data(), part);
     filled_ += static_cast<int64_t>(part);
     bytes = bytes.subspan(part);
-    if (filled_ == kBuffer) flush();
+    if (filled_ == buffer_.bytes()) flush();
   }
 }
 
@@ -146,7 +151,7 @@ void BlockWriter::pad() {
   if (wanted > filled_)
     std::memset(buffer_.data() + filled_, 0, static_cast<size_t>(wanted - filled_));
   filled_ = wanted;
-  if (filled_ == kBuffer) flush();
+  if (filled_ == buffer_.bytes()) flush();
 }
 
 void BlockWriter::commit(std::span<const std::byte> front) {
@@ -154,7 +159,7 @@ void BlockWriter::commit(std::span<const std::byte> front) {
   pad();
   flush();
   while (!front.empty()) {
-    const size_t part = std::min(front.size(), static_cast<size_t>(kBuffer));
+    const size_t part = std::min(front.size(), static_cast<size_t>(buffer_.bytes()));
     std::memcpy(buffer_.data(), front.data(), part);
     write_blocks(reserved_ - static_cast<int64_t>(front.size()), {buffer_.data(), part});
     front = front.subspan(part);
@@ -168,7 +173,7 @@ void BlockWriter::commit(std::span<const std::byte> front) {
   sync_folder(slash == std::string::npos ? "." : path_.substr(0, slash + 1));
 }
 
-BlockReader::BlockReader(const std::string& path) : path_(path), buffer_(kBuffer) {
+BlockReader::BlockReader(const std::string& path) : path_(path) {
   fd_ = open_direct(path, O_RDONLY);
   struct stat info {};
   if (fd_ < 0 || ::fstat(fd_, &info) != 0) {
@@ -178,6 +183,12 @@ BlockReader::BlockReader(const std::string& path) : path_(path), buffer_(kBuffer
          std::strerror(error));
   }
   size_ = info.st_size;
+  try {
+    buffer_ = HugeBuffer(file_buffer_bytes(size_));
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
 }
 
 BlockReader::~BlockReader() { ::close(fd_); }
@@ -206,9 +217,9 @@ void BlockReader::read_blocks(int64_t offset, std::span<std::byte> blocks, int64
 
 void BlockReader::fill() {
   offset_ += filled_;
-  const int64_t left = std::min(kBuffer, size_ - offset_);
+  const int64_t left = std::min(buffer_.bytes(), size_ - offset_);
   if (left <= 0) fail(ErrorCode::kInvalidFile, "{}: ends at byte {}, expected more", path_, size_);
-  read_blocks(offset_, {buffer_.data(), static_cast<size_t>(kBuffer)}, left);
+  read_blocks(offset_, {buffer_.data(), static_cast<size_t>(buffer_.bytes())}, left);
   filled_ = left;
   used_ = 0;
 }

@@ -16,13 +16,18 @@ inline int64_t round_to_block(int64_t bytes) {
   return (bytes + kFileBlock - 1) / kFileBlock * kFileBlock;
 }
 
+// What a file of so many bytes is moved through: a part of it, so that buffers stay small beside
+// the states of a small model, and at most 4 MiB.
+int64_t file_buffer_bytes(int64_t file_bytes);
+
 // Writes `path + ".tmp-<pid>"` from front to back; commit() syncs it and gives it its name. Without
 // commit() nothing stays. States are too large to push other files out of the page cache, and
 // direct writes are several times quicker: plain ones where the file system has no direct ones.
 class BlockWriter {
  public:
-  // The first `reserved` bytes, whole blocks, are left for write_front(). Throws kIo.
-  BlockWriter(const std::string& path, int64_t reserved);
+  // The first `reserved` bytes, whole blocks, are left for commit(). `expected`: the size of the
+  // whole, which says how large a buffer pays. Throws kIo.
+  BlockWriter(const std::string& path, int64_t reserved, int64_t expected);
   ~BlockWriter();
   BlockWriter(const BlockWriter&) = delete;
   BlockWriter& operator=(const BlockWriter&) = delete;

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cache/block_file.h"
 #include "cache/disk_scan.h"
 #include "cache/state_file.h"
 
@@ -24,6 +25,8 @@ namespace {
 // After a write that failed (a full disk, say) nothing is tried for so long.
 constexpr std::chrono::seconds kRetryAfter{30};
 constexpr int kReadThreads = 2;  // somebody waits; writing has time, and one
+// Of an entry besides itself: its places in maps, and what allocations take for themselves.
+constexpr int64_t kEntryOverhead = 128;
 
 }  // namespace
 
@@ -226,12 +229,26 @@ bool DiskTier::make_room(int64_t bytes, std::vector<DiskEntry*>& removed) {
       foreign_.erase(foreign_.begin());
       continue;
     }
-    DiskEntry* least = least_worth();
-    if (least == nullptr) return false;
-    ++totals_.removed;
-    drop_state(least, removed);
+    if (!drop_least(removed)) return false;
   }
   return true;
+}
+
+bool DiskTier::drop_least(std::vector<DiskEntry*>& removed) {
+  DiskEntry* least = least_worth();
+  if (least == nullptr) return false;
+  ++totals_.removed;
+  drop_state(least, removed);
+  return true;
+}
+
+int64_t DiskTier::memory_bytes() const {
+  int64_t bytes = static_cast<int64_t>(entries_.size()) *
+                  (static_cast<int64_t>(sizeof(DiskEntry)) + kEntryOverhead);
+  // One buffer of the file and one of each thread; headers are small beside them.
+  if (store_ != nullptr) bytes += 2 * file_buffer_bytes(store_->bytes);
+  if (fetch_ != nullptr) bytes += (1 + kReadThreads) * file_buffer_bytes(fetch_->bytes);
+  return bytes;
 }
 
 void DiskTier::drop_state(DiskEntry* entry, std::vector<DiskEntry*>& removed) {
@@ -491,6 +508,7 @@ DiskTierStats DiskTier::stats() const {
   DiskTierStats out = totals_;
   for (const auto& [id, entry] : entries_) out.entries += entry->serves ? 1 : 0;
   out.bytes = bytes_;
+  out.memory_bytes = memory_bytes();
   out.quota_bytes = options_.quota_bytes;
   return out;
 }

@@ -48,6 +48,7 @@ struct DiskTierStats {
   int64_t removed = 0;                     // for want of room
   int64_t damaged = 0;                     // files found unfit, and taken away
   int64_t failed = 0;                      // writes that failed
+  int64_t memory_bytes = 0;                // of the index, and of buffers in use
 };
 
 // Keeps the index and the quota; reads and writes happen on two threads of its own, which touch
@@ -100,8 +101,11 @@ class DiskTier {
   void wait(std::chrono::milliseconds most);
 
   void use(DiskEntry* entry) { entry->last_use = ++clock_; }
+  // Drops the state that is worth least; false: there is none that may go.
+  bool drop_least(std::vector<DiskEntry*>& removed);
   void remove_all(std::vector<DiskEntry*>& removed);
   DiskTierStats stats() const;
+  int64_t memory_bytes() const;  // of the index, and of the buffers of what runs
 
  private:
   struct Job;

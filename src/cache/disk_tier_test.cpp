@@ -200,6 +200,21 @@ TEST_F(DiskTierTest, TheQuotaHoldsAndParentsKeepWhatChildrenNeed) {
   EXPECT_GT(tier_->stats().removed, 10);
 }
 
+TEST_F(DiskTierTest, MemoryIsCountedAndWhatIsWorthLeastGoesFirst) {
+  EXPECT_EQ(tier_->memory_bytes(), 0);
+  DiskEntry* old = store(counted(12));
+  const int64_t one = tier_->memory_bytes();
+  EXPECT_GE(one, static_cast<int64_t>(sizeof(DiskEntry)));
+  for (int32_t i = 1; i < 10; ++i) (void)store(counted(12, 100 * i));
+  EXPECT_EQ(tier_->memory_bytes(), 10 * one);
+  std::vector<DiskEntry*> removed;
+  ASSERT_TRUE(tier_->drop_least(removed));
+  EXPECT_EQ(removed, std::vector<DiskEntry*>{old});
+  while (tier_->drop_least(removed)) continue;
+  EXPECT_EQ(tier_->memory_bytes(), 0);
+  EXPECT_EQ(tier_->stats().bytes, 0);
+}
+
 TEST_F(DiskTierTest, WhatIsLargerThanTheQuotaIsNotStored) {
   open(4096);
   EXPECT_EQ(store(counted(10)), nullptr);

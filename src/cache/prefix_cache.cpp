@@ -19,6 +19,11 @@ int64_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
          a.begin();
 }
 
+// Of a node besides itself and its tokens: its places in maps and lists, and what an allocation
+// takes for itself.
+constexpr int64_t kNodeOverhead = 192;
+constexpr int64_t kSnapshotOverhead = 160;
+
 }  // namespace
 
 struct PrefixCache::Node {
@@ -35,10 +40,19 @@ struct PrefixCache::Node {
   size_t entry = 0;      // in entries_, with a snapshot
   int64_t last_use = 0;  // on the clock
   int64_t uses = 0;
+
+  int64_t bytes() const {
+    return static_cast<int64_t>(sizeof(Node) + edge.size() * sizeof(int32_t)) + kNodeOverhead;
+  }
 };
 
 PrefixCache::PrefixCache(const StateShape& shape) : shape_(shape) {}
 PrefixCache::~PrefixCache() = default;
+
+int64_t PrefixCache::list_bytes(const Node* node) const {
+  const int64_t pages = shape_.attention_layers > 0 ? node->depth / shape_.kv.page_tokens + 1 : 0;
+  return kSnapshotOverhead + pages * static_cast<int64_t>(sizeof(int32_t));
+}
 
 Digest PrefixCache::salt_digest(const std::string& salt) { return Sha256().add(salt).digest(); }
 
@@ -121,7 +135,9 @@ PrefixCache::Node* PrefixCache::split(Node* child, int64_t kept) {
   const auto at = parent->children.find(child->edge.front());
   std::unique_ptr<Node> lower = std::move(at->second);
   at->second = std::move(middle);
-  lower->edge.erase(lower->edge.begin(), lower->edge.begin() + kept);
+  // A new one: erasing would keep the memory.
+  lower->edge = std::vector<int32_t>(lower->edge.begin() + kept, lower->edge.end());
+  index_bytes_ += made->bytes() - kept * static_cast<int64_t>(sizeof(int32_t));
   lower->parent = made;
   made->children.emplace(lower->edge.front(), std::move(lower));
   return made;
@@ -132,6 +148,7 @@ PrefixCache::Node* PrefixCache::make_node(const Digest& salt, std::span<const in
   if (root->second == nullptr) {
     root->second = std::make_unique<Node>();
     root->second->salt = salt;
+    index_bytes_ += root->second->bytes();
   }
   const Walk way = walk(salt, tokens);
   Node* node = way.last;
@@ -143,14 +160,19 @@ PrefixCache::Node* PrefixCache::make_node(const Digest& salt, std::span<const in
   leaf->depth = static_cast<int64_t>(tokens.size());
   leaf->edge.assign(tokens.begin() + node->depth, tokens.end());
   Node* made = leaf.get();
+  index_bytes_ += made->bytes();
   node->children.emplace(made->edge.front(), std::move(leaf));
   return made;
 }
 
 void PrefixCache::insert(const std::string& salt, std::span<const int32_t> tokens,
                          Snapshot snapshot) {
+  insert(salt_digest(salt), tokens, std::move(snapshot));
+}
+
+void PrefixCache::insert(const Digest& salt, std::span<const int32_t> tokens, Snapshot snapshot) {
   HEADGATE_CHECK(!tokens.empty() && snapshot.position() == static_cast<int64_t>(tokens.size()));
-  keep(make_node(salt_digest(salt), tokens), std::move(snapshot));
+  keep(make_node(salt, tokens), std::move(snapshot));
 }
 
 void PrefixCache::insert_stored(const DiskEntry* entry, Snapshot snapshot) {
@@ -164,6 +186,7 @@ void PrefixCache::keep(Node* node, Snapshot snapshot) {
     node->kept_at = std::chrono::steady_clock::now();
     node->entry = entries_.size();
     entries_.push_back(node);
+    index_bytes_ += list_bytes(node);
   }
   use(node);
   while (entries() > kMostEntries) (void)evict_one();
@@ -204,6 +227,7 @@ bool PrefixCache::evict_one() {
 
 void PrefixCache::remove(Node* node) {
   node->snapshot.reset();
+  index_bytes_ -= list_bytes(node);
   entries_[node->entry] = entries_.back();
   entries_[node->entry]->entry = node->entry;
   entries_.pop_back();
@@ -217,10 +241,13 @@ void PrefixCache::prune(Node* node) {
   while (node->parent != nullptr && is_idle(node)) {
     Node* parent = node->parent;
     const int32_t first = node->edge.front();
+    index_bytes_ -= node->bytes();
     parent->children.erase(first);
     node = parent;
   }
-  if (node->parent == nullptr && is_idle(node)) roots_.erase(Digest(node->salt));
+  if (node->parent != nullptr || !is_idle(node)) return;
+  index_bytes_ -= node->bytes();
+  roots_.erase(Digest(node->salt));
 }
 
 PrefixCache::StoredMatch PrefixCache::find_stored(const std::string& salt,
@@ -321,6 +348,7 @@ void PrefixCache::clear() {
   roots_.clear();
   entries_.clear();
   stored_.clear();
+  index_bytes_ = 0;
 }
 
 int64_t PrefixCache::bytes() const { return entries() * shape_.recurrent_bytes(); }

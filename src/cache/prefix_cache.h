@@ -46,6 +46,7 @@ class PrefixCache {
 
   // Keeps `snapshot` of the state after `tokens`; one that stands there already stays.
   void insert(const std::string& salt, std::span<const int32_t> tokens, Snapshot snapshot);
+  void insert(const Digest& salt, std::span<const int32_t> tokens, Snapshot snapshot);
 
   // --- states on disk: whoever owns the disk tier tells, and asks ---
   static Digest salt_digest(const std::string& salt);
@@ -81,6 +82,8 @@ class PrefixCache {
 
   int64_t entries() const { return static_cast<int64_t>(entries_.size()); }
   int64_t bytes() const;  // of recurrent states; pages are shared
+  // What finding them takes besides: tokens and nodes, also of states on disk, and lists of pages.
+  int64_t index_bytes() const { return index_bytes_; }
   int64_t evicted() const { return evicted_; }
 
  private:
@@ -101,6 +104,7 @@ class PrefixCache {
   void remove(Node* node);  // its snapshot, and what of the tree served it alone
   void prune(Node* node);
   void keep(Node* node, Snapshot snapshot);
+  int64_t list_bytes(const Node* node) const;
   static bool may_be_stored(const Node* node, int64_t least);
 
   StateShape shape_;
@@ -109,6 +113,7 @@ class PrefixCache {
   std::unordered_map<const DiskEntry*, Node*> stored_;
   int64_t clock_ = 0;  // uses so far
   int64_t evicted_ = 0;
+  int64_t index_bytes_ = 0;
 };
 
 }  // namespace headgate

@@ -105,6 +105,22 @@ int64_t serves(const std::vector<std::pair<std::string, Ids>>& kept, const std::
   return best;
 }
 
+TEST(PrefixCache, TheIndexTakesFourBytesPerTokenOfEachBranch) {
+  Bench bench(1);
+  Ids trunk(2000), branch(2000);
+  for (size_t i = 0; i < trunk.size(); ++i) trunk[i] = branch[i] = static_cast<int32_t>(i);
+  branch.resize(1800);
+  branch.resize(2000, -1);
+  bench.insert("", trunk);
+  const int64_t one = bench.cache.index_bytes();
+  EXPECT_GE(one, 8000);
+  EXPECT_LT(one, 12000);  // a page of four tokens has a number as well
+  bench.insert("", branch);
+  const int64_t more = bench.cache.index_bytes() - one;
+  EXPECT_GE(more, 800);  // what it does not share
+  EXPECT_LT(more, 5000);
+}
+
 TEST(PrefixCache, FindsWhatAListFindsAndLeaksNothing) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Bench bench(2);
@@ -138,8 +154,11 @@ TEST(PrefixCache, FindsWhatAListFindsAndLeaksNothing) {
       });
       ASSERT_EQ(bench.cache.entries(), static_cast<int64_t>(kept.size()));
     }
-    bench.cache.clear();
+    EXPECT_GT(bench.cache.index_bytes(), 0);
+    if (seed % 2 == 0) bench.cache.clear();
+    while (bench.cache.evict_one()) continue;
     EXPECT_EQ(bench.pool.used_bytes(), 0);
+    EXPECT_EQ(bench.cache.index_bytes(), 0);
   }
 }
 

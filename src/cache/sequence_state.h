@@ -133,7 +133,12 @@ class StatePool {
 
   const StateShape& shape() const;
   int64_t budget_bytes() const;
-  int64_t used_bytes() const;
+  int64_t used_bytes() const;  // of pages and slots
+  // Memory that states take elsewhere (indexes, buffers of files): the budget is for it, too. What
+  // is in use already stays: see is_over().
+  void set_other_bytes(int64_t bytes);
+  int64_t other_bytes() const;
+  bool is_over() const;
 
  private:
   std::shared_ptr<StatePoolData> data_;

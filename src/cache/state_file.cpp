@@ -23,7 +23,6 @@ constexpr uint64_t kMostPageTokens = uint64_t{1} << 20;
 constexpr uint64_t kMostPageBytes = uint64_t{1} << 34;
 constexpr uint64_t kMostStateBytes = uint64_t{1} << 40;
 constexpr uint64_t kMostNoteBytes = uint64_t{1} << 28;
-constexpr int64_t kRequestBytes = int64_t{4} << 20;
 constexpr int64_t kHugePage = int64_t{2} << 20;
 
 struct Header {
@@ -151,7 +150,8 @@ class PageRequests {
   PageRequests(int64_t pages, int64_t page_bytes, bool direct)
       : pages_(pages),
         stride_(round_to_block(page_bytes)),
-        per_request_(std::max<int64_t>(1, kRequestBytes / std::max<int64_t>(stride_, 1))),
+        per_request_(std::max<int64_t>(
+            1, file_buffer_bytes(pages * stride_) / std::max<int64_t>(stride_, 1))),
         direct_(direct && page_bytes >= kHugePage && page_bytes == stride_) {}
 
   bool direct() const { return direct_; }
@@ -300,7 +300,7 @@ bool write_state_file(const std::string& path, StateFileInfo& info,
   info.page_checksums.assign(pages.size(), 0);
   info.state_checksum = 0;
   const auto front = static_cast<int64_t>(make_header(info).size());
-  BlockWriter file(path, front);
+  BlockWriter file(path, front, info.file_bytes);
   for (const auto& page : pages)
     HEADGATE_CHECK(static_cast<int64_t>(page.size()) == info.page_bytes);
   write_pages(file, info, pages, stop, threads);

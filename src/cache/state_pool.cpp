@@ -28,7 +28,7 @@ StatePoolData::StatePoolData(const StateShape& state_shape, int64_t budget)
 
 bool StatePoolData::has_room(int64_t page_count, int64_t slot_count) const {
   // Compared by division: the counts of a hostile request must not overflow a product.
-  int64_t left = budget_bytes - used_bytes();
+  int64_t left = budget_bytes - other_bytes - used_bytes();
   if (pages.frame_bytes() > 0 && page_count > 0) {
     if (left < 0 || page_count > left / pages.frame_bytes()) return false;
     left -= page_count * pages.frame_bytes();
@@ -38,7 +38,8 @@ bool StatePoolData::has_room(int64_t page_count, int64_t slot_count) const {
 }
 
 void StatePoolData::make_resident_room(int64_t bytes) {
-  if (pages.resident_bytes() + slots.resident_bytes() + bytes <= budget_bytes) return;
+  const int64_t resident = pages.resident_bytes() + slots.resident_bytes() + other_bytes;
+  if (resident + bytes <= budget_bytes) return;
   pages.trim();
   slots.trim();
 }
@@ -61,5 +62,14 @@ StatePool::~StatePool() = default;
 const StateShape& StatePool::shape() const { return data_->shape; }
 int64_t StatePool::budget_bytes() const { return data_->budget_bytes; }
 int64_t StatePool::used_bytes() const { return data_->used_bytes(); }
+int64_t StatePool::other_bytes() const { return data_->other_bytes; }
+bool StatePool::is_over() const {
+  return data_->used_bytes() + data_->other_bytes > data_->budget_bytes;
+}
+
+void StatePool::set_other_bytes(int64_t bytes) {
+  data_->other_bytes = bytes;
+  data_->make_resident_room(0);
+}
 
 }  // namespace headgate

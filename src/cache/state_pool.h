@@ -15,6 +15,7 @@ struct StatePoolData {
   int64_t budget_bytes;
   PagePool pages;
   SlotPool slots;
+  int64_t other_bytes = 0;  // see StatePool::set_other_bytes()
 
   StatePoolData(const StateShape& state_shape, int64_t budget);
 
@@ -24,8 +25,7 @@ struct StatePoolData {
   // Callers have asked has_room() first.
   PageId take_page();
   SlotId take_slot();
-
- private:
+  // Gives unused memory back where so much more would pass the budget.
   void make_resident_room(int64_t bytes);
 };
 

@@ -17,6 +17,7 @@ namespace {
 constexpr double kLeastRetry = 1, kMostRetry = 60;   // seconds
 constexpr std::chrono::milliseconds kTendEvery{50};  // while idle, with states to be written
 constexpr std::chrono::seconds kFlushTime{20};       // for writing them at the end
+constexpr int64_t kMostSessions = 64;                // to be saved and loaded, waiting
 
 // Settles whether a request is stretched. Its cached prefixes are then apart from those of requests
 // that are not, or that another factor stretched.
@@ -142,6 +143,23 @@ class Engine::Impl {
     wake_.notify_all();
   }
 
+  void save_session(SessionAsk ask) {
+    HEADGATE_CHECK(ask.done != nullptr && !ask.tokens.empty());
+    ask.cache_salt = engine_salt(ask, ask.tokens.size(), ask.stretched);
+    add_session(
+        [this, ask = std::move(ask)]() mutable { scheduler_.sessions().save(std::move(ask)); });
+  }
+
+  void load_session(SessionAsk ask) {
+    HEADGATE_CHECK(ask.done != nullptr);
+    std::vector<Digest> salts{PrefixCache::salt_digest(engine_salt(ask, 1, false))};
+    if (scheduler_.stretches())
+      salts.push_back(PrefixCache::salt_digest(engine_salt(ask, 1, true)));
+    add_session([this, ask = std::move(ask), salts = std::move(salts)]() mutable {
+      scheduler_.sessions().load(std::move(ask), std::move(salts));
+    });
+  }
+
   void set_limits(int64_t max_running, int64_t max_waiting_requests) {
     HEADGATE_CHECK(max_running >= 1 && max_waiting_requests >= 1);
     const std::lock_guard lock(mutex_);
@@ -157,7 +175,9 @@ class Engine::Impl {
   bool drain(EngineClock::time_point deadline) {
     std::unique_lock lock(mutex_);
     draining_ = true;
-    const auto empty = [this] { return idle_ && inbox_.empty() && !forget_; };
+    const auto empty = [this] {
+      return idle_ && inbox_.empty() && session_inbox_.empty() && !forget_;
+    };
     if (drained_.wait_until(lock, deadline, empty)) return true;
     cancel_all();
     drained_.wait(lock, empty);
@@ -168,6 +188,27 @@ class Engine::Impl {
   const Model& model() const { return *model_; }
 
  private:
+  // The salt under which states of a prompt of so many tokens are cached.
+  std::string engine_salt(const SessionAsk& ask, size_t tokens,
+                          std::optional<bool> stretched) const {
+    Request request;
+    request.prompt.resize(tokens);
+    request.max_tokens = 0;
+    request.cache_salt = ask.cache_salt;
+    request.stretched = stretched;
+    choose_rotation(request, scheduler_, *model_);
+    return request.cache_salt;
+  }
+
+  void add_session(std::function<void()> begin) {
+    const std::lock_guard lock(mutex_);
+    if (draining_) refuse("the engine is shutting down", true);
+    if (static_cast<int64_t>(session_inbox_.size()) + waiting_sessions_ >= kMostSessions)
+      refuse(fmt::format("{} sessions wait, the most allowed", kMostSessions), false);
+    session_inbox_.push_back(std::move(begin));
+    wake_.notify_all();
+  }
+
   // Under mutex_.
   void cancel_all() {
     for (const auto& [id, weak] : tickets_) {
@@ -188,11 +229,15 @@ class Engine::Impl {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       if (std::exchange(forget_, false)) scheduler_.forget_prefixes();
-      idle_ = scheduler_.idle() && inbox_.empty();
+      for (const std::function<void()>& begin : session_inbox_) begin();
+      session_inbox_.clear();
+      idle_ = scheduler_.idle() && inbox_.empty() && !scheduler_.sessions().is_busy();
       if (idle_) {
         publish();
         drained_.notify_all();
-        const auto woken = [this] { return stopping_ || forget_ || !inbox_.empty(); };
+        const auto woken = [this] {
+          return stopping_ || forget_ || !inbox_.empty() || !session_inbox_.empty();
+        };
         if (!scheduler_.stored().has_work()) {
           wake_.wait(lock, woken);
         } else if (!wake_.wait_for(lock, kTendEvery, woken)) {
@@ -215,6 +260,8 @@ class Engine::Impl {
     }
     for (const std::shared_ptr<Ticket>& ticket : inbox_) scheduler_.add(ticket);
     inbox_.clear();
+    for (const std::function<void()>& begin : session_inbox_) begin();  // ends with the scheduler
+    session_inbox_.clear();
     lock.unlock();
     scheduler_.end_all(FinishReason::kCancelled);
     scheduler_.stored().flush(EngineClock::now() + kFlushTime);
@@ -226,6 +273,7 @@ class Engine::Impl {
     waiting_requests_ -= left.requests;
     waiting_tokens_ -= left.prompt_tokens;
     scheduler_.describe(stats_);
+    waiting_sessions_ = scheduler_.sessions().waiting();
     prompt_tokens_per_second_ =
         stats_.busy_seconds > 0
             ? static_cast<double>(stats_.prompt_tokens + stats_.generated_tokens) /
@@ -243,6 +291,8 @@ class Engine::Impl {
   mutable std::mutex mutex_;
   std::condition_variable wake_, drained_;
   std::deque<std::shared_ptr<Ticket>> inbox_;
+  std::vector<std::function<void()>> session_inbox_;
+  int64_t waiting_sessions_ = 0;  // as of the last step
   std::unordered_map<RequestId, std::weak_ptr<Ticket>> tickets_;
   size_t live_tickets_ = 0;
   RequestId next_id_ = 1;
@@ -267,6 +317,8 @@ RequestId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
 }
 
 void Engine::forget_prefixes() { impl_->forget_prefixes(); }
+void Engine::save_session(SessionAsk ask) { impl_->save_session(std::move(ask)); }
+void Engine::load_session(SessionAsk ask) { impl_->load_session(std::move(ask)); }
 void Engine::cancel(RequestId id) { impl_->cancel(id); }
 void Engine::set_limits(int64_t max_running, int64_t max_waiting_requests) {
   impl_->set_limits(max_running, max_waiting_requests);

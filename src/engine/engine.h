@@ -15,6 +15,8 @@
 
 namespace headgate {
 
+struct SessionAsk;  // engine/named_sessions.h
+
 struct EngineOptions {
   int64_t context = 0;           // most tokens of prompt and output together; 0: the model's own
   DType kv_dtype = DType::kF32;  // see default_kv_dtype()
@@ -137,6 +139,13 @@ class Engine {
 
   // Drops all cached prefixes before the next step.
   void forget_prefixes();
+
+  // Keeps the longest cached state of a prompt in a file (kResourceExhausted where there is none
+  // any more); takes one from a file into the cache, where requests of its salt find it. Both
+  // answer through `ask.done`, also when the engine ends. Needs options.model_identity. Throws
+  // Overloaded when too many wait or the engine drains.
+  void save_session(SessionAsk ask);
+  void load_session(SessionAsk ask);
 
   // Changes EngineOptions::max_running and max_waiting_requests (each 1 or more) from the next step
   // and request on; what runs or waits already stays.

@@ -106,6 +106,8 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
       pool_(shape_of(*model_, options), budget_of(*model_, options).trunk),
       prefixes_(pool_.shape()),
       stored_(options_, model_->config(), pool_, prefixes_),
+      sessions_(state_profile(options_.model_identity, model_->config(), pool_.shape()), pool_,
+                prefixes_, [this] { return stored_.free_memory(); }),
       context_(most_tokens(*model_, options, pool_)),
       score_rows_(std::max<int64_t>(
           8, kScoreBytes / (4 * std::max<int64_t>(model_->config().vocabulary, 1)))),

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/fair_shares.h"
 #include "engine/module_prefixes.h"
+#include "engine/named_sessions.h"
 #include "engine/prefill_budget.h"
 #include "engine/sequence.h"
 #include "engine/stored_prefixes.h"
@@ -42,6 +43,7 @@ class Scheduler {
   void forget_prefixes();
   // Cached states on their way to disk and back; also between steps, and last of all.
   StoredPrefixes& stored() { return stored_; }
+  NamedSessions& sessions() { return sessions_; }
 
   // Fills in what it knows.
   void describe(EngineStats& stats) const;
@@ -122,6 +124,7 @@ class Scheduler {
   StatePool pool_;
   PrefixCache prefixes_;  // after the pool its states lie in
   StoredPrefixes stored_;
+  NamedSessions sessions_;
   std::unique_ptr<DraftModule> module_;            // null: the model has none, or nobody drafts
   std::optional<ModulePrefixes> module_prefixes_;  // with module_, and after it
   DraftControl draft_history_;                     // of all texts

@@ -27,7 +27,7 @@ bool Scheduler::fits(const Sequence& sequence) const {
   if (static_cast<int64_t>(running_.size()) >= options_.max_running) return false;
   int64_t committed = committed_bytes(sequence);
   for (const Owned& other : running_) committed += committed_bytes(*other);
-  return committed <= pool_.budget_bytes();
+  return committed <= pool_.budget_bytes() - pool_.other_bytes();
 }
 
 bool Scheduler::displace_for(const Sequence& sequence) {
@@ -93,7 +93,7 @@ bool Scheduler::waits_for_disk(const Sequence& sequence) {
   const bool whole = request.prompt_logprobs >= 0 || request.pooling == Pooling::kMean;
   if (!options_.prefix_cache || !request.reuse_prefix || (whole && !sequence.prompt_done))
     return false;
-  int64_t room = pool_.budget_bytes();
+  int64_t room = pool_.budget_bytes() - pool_.other_bytes();
   for (const Owned& other : running_) {
     // Those that wait themselves have nothing yet, and will share what is read.
     room -= other->begun ? committed_bytes(*other) : pool_.shape().recurrent_bytes();

@@ -30,11 +30,16 @@ bool is_number(std::span<const float> logits) {
 
 void Scheduler::step() {
   stored_.tend();
+  sessions_.tend();
   drop_ended();
   admit();
   plan();
   if (planned_.empty()) {
-    if (stored_.is_reading()) stored_.wait(kReadWait);
+    if (stored_.is_reading()) {
+      stored_.wait(kReadWait);
+    } else if (sessions_.is_busy()) {
+      sessions_.wait(kReadWait);
+    }
     return sweep();
   }
   const auto begun = EngineClock::now();

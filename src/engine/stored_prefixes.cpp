@@ -20,6 +20,10 @@ constexpr int64_t kLeastFetched = 16;  // that memory does not have
 // Until reads have been measured.
 constexpr double kBytesPerSecond = 500e6;
 constexpr double kSecondsPerRead = 0.002;
+// Parts of the pool's budget, at least a megabyte: what the index of states may take, so that
+// states on disk do not displace those in memory; and what comes free, for a sequence that the
+// budget was made for must not fail for some tokens of index.
+constexpr int64_t kIndexPart = 16, kFreePart = 64, kLeastPart = 1 << 20;
 
 }  // namespace
 
@@ -33,11 +37,37 @@ StoredPrefixes::StoredPrefixes(const EngineOptions& options, const ModelConfig& 
       pool.shape());
   for (const DiskTier::Found& found : tier_->take_found())
     prefixes_.attach(found.salt, found.tokens, found.entry);
-  stats_ = tier_->stats();
+  count_memory();
 }
 
 StoredPrefixes::~StoredPrefixes() {
   tier_.reset();  // before the memory that it reads into
+}
+
+// Drops states on disk until the index takes at most so many bytes.
+bool StoredPrefixes::shrink_index(int64_t most) {
+  bool dropped = false;
+  while (tier_ != nullptr && prefixes_.index_bytes() + tier_->memory_bytes() > most) {
+    std::vector<DiskEntry*> removed;
+    if (!tier_->drop_least(removed)) break;
+    dropped = true;
+    for (const DiskEntry* gone : removed) prefixes_.detach(gone);
+  }
+  return dropped;
+}
+
+void StoredPrefixes::set_other_bytes() {
+  const int64_t bytes = prefixes_.index_bytes() + (tier_ != nullptr ? tier_->memory_bytes() : 0);
+  const int64_t comes_free = std::max(pool_.budget_bytes() / kFreePart, kLeastPart);
+  pool_.set_other_bytes(std::max<int64_t>(bytes - comes_free, 0));
+}
+
+// The budget is for what the states need to be found and moved, too.
+void StoredPrefixes::count_memory() {
+  (void)shrink_index(std::max(pool_.budget_bytes() / kIndexPart, kLeastPart));
+  set_other_bytes();
+  while (pool_.is_over() && prefixes_.evict_one()) set_other_bytes();
+  if (tier_ != nullptr) stats_ = tier_->stats();
 }
 
 void StoredPrefixes::take_done() {
@@ -55,7 +85,6 @@ void StoredPrefixes::take_done() {
     prefixes_.end_store(store_->salt, store_->tokens, false);
     store_.reset();
   }
-  stats_ = tier_->stats();
 }
 
 void StoredPrefixes::end_fetch(bool ok) {
@@ -72,8 +101,9 @@ void StoredPrefixes::end_fetch(bool ok) {
 }
 
 void StoredPrefixes::tend() {
+  if (tier_ != nullptr) take_done();
+  count_memory();
   if (tier_ == nullptr) return;
-  take_done();
   const auto now = Clock::now();
   if (now < next_look_ || !tier_->may_store()) return;
   next_look_ = now + kLookEvery;
@@ -153,6 +183,12 @@ bool StoredPrefixes::begin_fetch(const PrefixCache::StoredMatch& match, const st
 bool StoredPrefixes::free_memory() {
   if (prefixes_.evict_one()) return true;
   if (tier_ == nullptr) return false;
+  // What runs goes before what may be asked again.
+  const int64_t index = prefixes_.index_bytes() + tier_->memory_bytes();
+  if (!store_ && !fetch_ && shrink_index(index / 2)) {
+    set_other_bytes();
+    return true;
+  }
   if (store_) {
     tier_->abort_store();
     take_done();
@@ -175,7 +211,7 @@ void StoredPrefixes::forget() {
   tier_->remove_all(removed);
   store_.reset();
   if (fetch_) fetch_->entry = nullptr;
-  stats_ = tier_->stats();
+  count_memory();
 }
 
 bool StoredPrefixes::has_work() const {

@@ -36,7 +36,8 @@ class StoredPrefixes {
   // The tokens that the last state read for this prompt saves it; 0: none was read.
   int64_t fetched(const std::string& salt, std::span<const int32_t> tokens) const;
 
-  // Drops a cached state, or gives up what else holds memory. False: there is nothing.
+  // Drops a cached state, or gives up what else holds memory: in the end, all that is known of
+  // states on disk. False: there is nothing.
   bool free_memory();
   void forget();
 
@@ -62,6 +63,9 @@ class StoredPrefixes {
   };
 
   void take_done();
+  void count_memory();
+  void set_other_bytes();
+  bool shrink_index(int64_t most);
   void end_fetch(bool ok);
   bool begin_fetch(const PrefixCache::StoredMatch& match, const std::string& salt,
                    std::span<const int32_t> tokens, int64_t most, int64_t room);
