@@ -49,6 +49,8 @@ struct ServeOptions {
   bool no_prefix_cache = false;
   std::string cache_dir;
   int64_t cache_disk_gib = 32;
+  std::string sessions;
+  int64_t sessions_disk_gib = 32;
   int64_t default_max_tokens = 0;
   int64_t request_timeout = 0;
   int64_t drain = 60;
@@ -95,6 +97,9 @@ void check_options(const ServeOptions& o) {
   check_positive("--max-queue", o.max_queue, 1, 1 << 20);
   check_positive("--state-memory", o.state_mib, 0, int64_t{1} << 30);
   check_positive("--cache-disk", o.cache_disk_gib, 1, 1 << 20);
+  check_positive("--sessions-disk", o.sessions_disk_gib, 1, 1 << 20);
+  if (!o.sessions.empty() && o.no_prefix_cache)
+    fail(ErrorCode::kInvalidArgument, "--sessions: needs the prefix cache");
   check_positive("--default-max-tokens", o.default_max_tokens, 0, int64_t{1} << 30);
   check_positive("--request-timeout", o.request_timeout, 0, 1 << 24);
   check_positive("--drain", o.drain, 0, 1 << 20);
@@ -122,6 +127,8 @@ ServerOptions server_options(const ServeOptions& o) {
   s.limits.default_max_tokens = o.default_max_tokens;
   s.limits.request_seconds = static_cast<double>(o.request_timeout);
   s.log = log_format(o.log);
+  s.session_folder = o.sessions;
+  s.session_bytes = o.sessions_disk_gib << 30;
   s.version = HEADGATE_VERSION;
   return s;
 }
@@ -141,7 +148,8 @@ EngineOptions engine_options(const ServeOptions& o, const LoadedModel& loaded) {
   e.prefix_cache = !o.no_prefix_cache;
   e.cache_folder = o.cache_dir;
   e.cache_disk_bytes = o.cache_disk_gib << 30;
-  if (!o.cache_dir.empty()) e.model_identity = state_identity(loaded, o.model);
+  if (!o.cache_dir.empty() || !o.sessions.empty())
+    e.model_identity = state_identity(loaded, o.model);
   return e;
 }
 
@@ -328,6 +336,10 @@ void add_load_options(Command& command, ServeOptions& o) {
               "Folder for cached prefixes beyond memory and restarts; default: none")
       .takes("DIR")
       .option("--cache-disk", o.cache_disk_gib, "Most that the folder may hold")
+      .takes("GIB")
+      .option("--sessions", o.sessions, "Folder of named sessions (/v1/sessions); default: none")
+      .takes("DIR")
+      .option("--sessions-disk", o.sessions_disk_gib, "Most that all of them may take")
       .takes("GIB")
       .option("--default-max-tokens", o.default_max_tokens,
               "Tokens of an answer where the request does not say; 0: until the context is full")

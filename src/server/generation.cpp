@@ -394,8 +394,9 @@ double per_second(int64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
-// What the prefix cache did for a prompt; see docs/prefix-cache.md.
-json::object prompt_details(const GenerationUsage& u) {
+}  // namespace
+
+json::object prompt_details_json(const GenerationUsage& u) {
   const char* reason = u.miss_position >= u.prompt_tokens ? "none"
                        : u.miss_position > 0              ? "differs"
                                                           : "unknown_prompt";
@@ -408,13 +409,11 @@ json::object prompt_details(const GenerationUsage& u) {
           {"miss_reason", reason}};
 }
 
-}  // namespace
-
 json::object usage_json(const GenerationUsage& u) {
   return {{"prompt_tokens", u.prompt_tokens},
           {"completion_tokens", u.completion_tokens},
           {"total_tokens", u.prompt_tokens + u.completion_tokens},
-          {"prompt_tokens_details", prompt_details(u)},
+          {"prompt_tokens_details", prompt_details_json(u)},
           {"completion_tokens_details",
            json::object{{"reasoning_tokens", u.reasoning_tokens},
                         {"accepted_prediction_tokens", u.accepted_drafts},

@@ -56,6 +56,9 @@ struct GenerationUsage {
   double decode_seconds = 0;
 };
 
+// What the prefix cache did for a prompt: a part of every API's usage. docs/prefix-cache.md has the
+// fields.
+json::object prompt_details_json(const GenerationUsage& usage);
 // OpenAI's usage object, and llama.cpp's timings.
 json::object usage_json(const GenerationUsage& usage);
 json::object timings_json(const GenerationUsage& usage);

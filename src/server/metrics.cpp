@@ -233,6 +233,8 @@ std::string Metrics::scrape(const EngineStats& s, int64_t connections) {
   d.gauge("cache_disk_entries", "States on disk", number(s.disk.entries));
   d.gauge("cache_disk_bytes", "Bytes of states on disk", number(s.disk.bytes));
   d.gauge("cache_disk_quota_bytes", "Most bytes of states on disk", number(s.disk.quota_bytes));
+  d.gauge("cache_disk_memory_bytes", "Memory of the index of states on disk and of its buffers",
+          number(s.disk.memory_bytes));
   d.total_of("cache_disk_demotions_total", "States written to disk", number(s.disk.stored));
   d.total_of("cache_disk_written_bytes_total", "Bytes of them", number(s.disk.stored_bytes));
   d.total_of("cache_disk_fetches_total", "States read from disk", number(s.disk.fetched));

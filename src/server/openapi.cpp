@@ -101,7 +101,8 @@ json::object components() {
                                             json::object{{"type", text}, {"message", text}}}}}}}};
   return {{"schemas", json::object{{"Error", std::move(error)},
                                    {"AnthropicError", std::move(anthropic)},
-                                   {"Usage", answer_shape("usage")}}},
+                                   {"Usage", answer_shape("usage")},
+                                   {"PromptDetails", answer_shape("prompt details")}}},
           {"securitySchemes",
            json::object{{"key", json::object{{"type", "http"}, {"scheme", "bearer"}}}}}};
 }

@@ -14,7 +14,17 @@ constexpr std::string_view kUsage =
     R"({"type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
         "properties": {"prompt_tokens": {"type": "integer", "minimum": 0},
                        "completion_tokens": {"type": "integer", "minimum": 0},
-                       "total_tokens": {"type": "integer", "minimum": 0}}})";
+                       "total_tokens": {"type": "integer", "minimum": 0},
+                       "prompt_tokens_details": {"$ref": "#/components/schemas/PromptDetails"}}})";
+
+constexpr std::string_view kPromptDetails =
+    R"({"type": "object", "description": "What the prefix cache did for the prompt",
+        "required": ["cached_tokens", "cache_tier", "replayed_tokens", "miss_position", "miss_reason"],
+        "properties": {"cached_tokens": {"type": "integer", "minimum": 0, "description": "Not computed"},
+          "cache_tier": {"enum": ["none", "memory", "disk"]},
+          "replayed_tokens": {"type": "integer", "description": "Known, and computed again all the same"},
+          "miss_position": {"type": "integer", "minimum": 0, "description": "The first token that was never seen here"},
+          "miss_reason": {"enum": ["none", "differs", "unknown_prompt"]}}})";
 
 constexpr std::string_view kModelList =
     R"({"type": "object", "required": ["object", "data"], "properties": {"object": {"const": "list"},
@@ -43,6 +53,12 @@ constexpr std::string_view kFunctions =
           "properties": {"name": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
             "description": {"type": "string"}, "parameters": {"type": "object"}, "strict": {"type": ["boolean", "null"]}}}}}})";
 
+constexpr std::string_view kSession =
+    R"({"type": "object", "required": ["object", "name"], "properties": {
+        "object": {"enum": ["session", "session.deleted"]}, "name": {"type": "string"},
+        "tokens": {"type": "integer", "minimum": 0}, "bytes": {"type": "integer", "minimum": 0},
+        "seconds": {"type": "number", "minimum": 0}, "conversation": {"type": "object"}}})";
+
 constexpr Shape kShapes[] = {
     {"/health", "", R"({"type": "object", "required": ["status"]})"},
     {"/ready", "", R"({"type": "object", "required": ["status"]})"},
@@ -70,6 +86,10 @@ constexpr Shape kShapes[] = {
      R"({"type": "object", "required": ["id", "type", "role", "model", "content", "stop_reason", "usage"], "properties": {
          "type": {"const": "message"}, "role": {"const": "assistant"},
          "stop_reason": {"enum": ["end_turn", "max_tokens", "stop_sequence", "tool_use"]},
+         "usage": {"type": "object", "required": ["input_tokens", "output_tokens", "cache_read_input_tokens"], "properties": {
+           "input_tokens": {"type": "integer", "minimum": 0}, "output_tokens": {"type": "integer", "minimum": 0},
+           "cache_read_input_tokens": {"type": "integer", "minimum": 0}, "cache_creation_input_tokens": {"type": "integer", "minimum": 0},
+           "input_tokens_details": {"$ref": "#/components/schemas/PromptDetails"}}},
          "content": {"type": "array", "items": {"type": "object", "required": ["type"],
            "properties": {"type": {"enum": ["text", "thinking", "tool_use"]}}}}}})"},
     {"/v1/messages/count_tokens", "",
@@ -77,7 +97,16 @@ constexpr Shape kShapes[] = {
     {"/v1/responses", "",
      R"({"type": "object", "required": ["id", "object", "created_at", "status", "model", "output", "usage"], "properties": {
          "object": {"const": "response"}, "output": {"type": "array"},
+         "usage": {"type": ["object", "null"], "properties": {"input_tokens": {"type": "integer", "minimum": 0},
+           "output_tokens": {"type": "integer", "minimum": 0}, "total_tokens": {"type": "integer", "minimum": 0},
+           "input_tokens_details": {"$ref": "#/components/schemas/PromptDetails"}}},
          "status": {"enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]}}})"},
+    {"/v1/sessions/{id}", "", kSession},
+    {"/v1/sessions/{id}/load", "", kSession},
+    {"/v1/sessions", "messages", kChatMessages},
+    {"/v1/sessions", "tools", kFunctions},
+    {"/v1/sessions", "name",
+     R"({"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$", "examples": ["notes"]})"},
     {"/v1/embeddings", "",
      R"({"type": "object", "required": ["object", "data", "model", "usage"], "properties": {"object": {"const": "list"},
          "data": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["object", "index", "embedding"],
@@ -113,6 +142,7 @@ json::object answer_shape(std::string_view pattern) {
     if (shape.pattern == pattern && shape.field.empty())
       return parse_json(shape.schema, "openapi").get_object();
   if (pattern == "usage") return parse_json(kUsage, "openapi").get_object();
+  if (pattern == "prompt details") return parse_json(kPromptDetails, "openapi").get_object();
   return {{"type", "object"}};
 }
 

@@ -7,6 +7,7 @@
 #include "server/openai/responses.h"
 #include "server/openai/tokens.h"
 #include "server/router.h"
+#include "server/sessions.h"
 #include "server/system_endpoints.h"
 
 namespace headgate {
@@ -49,6 +50,16 @@ constexpr Route kRoutes[] = {
      "Cancel a background response", nullptr, "", false},
     {"GET", "/v1/responses/{id}/input_items", Scope::kInference, kOpenAi, false,
      list_response_input, "Input of a stored response", nullptr, "", false},
+    {"POST", "/v1/sessions", Scope::kInference, kOpenAi, false, save_session,
+     "Keep a conversation's state under a name", save_session_rules, "name", false},
+    {"GET", "/v1/sessions", Scope::kInference, kOpenAi, false, list_sessions, "Named sessions",
+     nullptr, "", false},
+    {"GET", "/v1/sessions/{id}", Scope::kInference, kOpenAi, false, show_session,
+     "A named session and its conversation", nullptr, "", false},
+    {"DELETE", "/v1/sessions/{id}", Scope::kInference, kOpenAi, false, delete_session,
+     "Remove a named session", nullptr, "", false},
+    {"POST", "/v1/sessions/{id}/load", Scope::kInference, kOpenAi, false, load_session,
+     "Bring a named session's state into memory", load_session_rules, "", false},
     {"POST", "/v1/embeddings", Scope::kInference, kOpenAi, false, create_embeddings,
      "Vectors of texts", embedding_rules, "input", false},
     {"POST", "/tokenize", Scope::kInference, kOpenAi, false, tokenize,

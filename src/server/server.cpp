@@ -13,6 +13,7 @@
 #include "server/admission.h"
 #include "server/response_store.h"
 #include "server/router.h"
+#include "server/session_folder.h"
 #include "server/web_assets.h"
 
 namespace headgate {
@@ -51,6 +52,10 @@ class Server::Impl : public HttpHandler {
     service_.keys = std::move(keys);
     service_.responses = std::move(responses);
     if (service_.responses) service_.responses->fail_interrupted();
+    if (!options.session_folder.empty()) {
+      service_.sessions =
+          std::make_shared<SessionFolder>(options.session_folder, options.session_bytes);
+    }
     service_.metrics = std::make_unique<Metrics>(service_.model.name);
     service_.workers = std::make_unique<WorkerPool>(options.workers);
     service_.trie =

@@ -21,6 +21,8 @@ struct ServerOptions {
   std::vector<std::string> cors_origins;  // pages of these origins may call; empty: none
   ServiceLimits limits;
   LogFormat log = LogFormat::kText;
+  std::string session_folder;  // of /v1/sessions; empty: none are kept
+  int64_t session_bytes = int64_t{32} << 30;
   std::string version;
   int workers = 3;
 };

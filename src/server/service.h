@@ -27,6 +27,7 @@ namespace headgate {
 class ConstraintCache;
 class KeyStore;
 class ResponseStore;
+class SessionFolder;
 class TokenTrie;
 
 // A loaded model under the name that clients use. What it points to outlives the server.
@@ -90,6 +91,7 @@ struct Service {
   std::string version;
   std::shared_ptr<KeyStore> keys;            // null: no keys are known
   std::shared_ptr<ResponseStore> responses;  // null: nothing is stored
+  std::shared_ptr<SessionFolder> sessions;   // null: none are kept
   std::shared_ptr<const TokenTrie> trie;
   std::unique_ptr<ConstraintCache> constraints;
   std::unique_ptr<Metrics> metrics;

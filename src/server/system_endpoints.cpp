@@ -96,6 +96,7 @@ void show_status(Service& service, Call& call) {
                    {"disk_cache", json::object{{"entries", s.disk.entries},
                                                {"bytes", s.disk.bytes},
                                                {"quota_bytes", s.disk.quota_bytes},
+                                               {"memory_bytes", s.disk.memory_bytes},
                                                {"hit_tokens", s.disk_cached_tokens},
                                                {"stored", s.disk.stored},
                                                {"fetched", s.disk.fetched},

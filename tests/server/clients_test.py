@@ -254,6 +254,10 @@ class Anthropic(unittest.TestCase):
             final = stream.get_final_message()
         self.assertEqual(text, whole.content[0].text)
         self.assertEqual(final.usage.output_tokens, whole.usage.output_tokens)
+        details = final.usage.model_extra["input_tokens_details"]
+        self.assertEqual(details["cached_tokens"], final.usage.cache_read_input_tokens)
+        self.assertIn(details["cache_tier"], ("memory", "none"))
+        self.assertIn(details["miss_reason"], ("none", "differs"))
         count = self.client.messages.count_tokens(model="nano", messages=HELLO)
         self.assertEqual(count.input_tokens, whole.usage.input_tokens + whole.usage.cache_read_input_tokens)
 

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from served import Served
@@ -23,7 +24,8 @@ def main():
         return 77
     examples = os.environ.get("HEADGATE_OPENAPI_EXAMPLES", "10")
     # A small context bounds what a request can cost.
-    server = Served(sys.argv[1], "--name", "nano", "--ctx", "256", "--max-queue", "4096")
+    sessions = tempfile.TemporaryDirectory(prefix="headgate-sessions-")
+    server = Served(sys.argv[1], "--name", "nano", "--ctx", "256", "--max-queue", "4096", "--sessions", sessions.name)
     try:
         command = [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/openapi.json", "--checks", CHECKS, "--max-examples", examples,
                    "--phases", "examples,coverage,fuzzing,stateful", "--generation-deterministic", "--workers", "1",
@@ -35,6 +37,7 @@ def main():
         return done.returncode
     finally:
         server.close()
+        sessions.cleanup()
 
 
 if __name__ == "__main__":

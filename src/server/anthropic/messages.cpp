@@ -38,7 +38,8 @@ json::object usage_block(const GenerationUsage& usage) {
   return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
           {"cache_read_input_tokens", usage.cached_tokens},
           {"cache_creation_input_tokens", 0},
-          {"output_tokens", usage.completion_tokens}};
+          {"output_tokens", usage.completion_tokens},
+          {"input_tokens_details", prompt_details_json(usage)}};
 }
 
 std::string_view stop_reason(const ChoiceState& state) {

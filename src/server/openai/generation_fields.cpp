@@ -158,8 +158,12 @@ void read_sampling(const Fields& fields, const Service& service, const Call& cal
   plan.request.choices = static_cast<int32_t>(fields.integer("n").value_or(1));
   plan.request.priority = static_cast<int32_t>(fields.integer("priority").value_or(0));
   plan.request.stretched = fields.boolean("yarn");
-  // Tenants never share prefixes, whatever salts they choose.
-  plan.request.cache_salt = call.caller.tenant() + "\n" + fields.text("cache_salt").value_or("");
+  plan.request.cache_salt = cache_salt_of(fields, call);
+}
+
+// Tenants never share prefixes, whatever salts they choose.
+std::string cache_salt_of(const Fields& fields, const Call& call) {
+  return call.caller.tenant() + "\n" + fields.text("cache_salt").value_or("");
 }
 
 bool wants_usage(const Fields& fields) {

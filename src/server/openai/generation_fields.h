@@ -33,6 +33,9 @@ std::vector<FieldRule> join_rules(std::initializer_list<std::span<const FieldRul
 void read_sampling(const Fields& fields, const Service& service, const Call& call,
                    GenerationPlan& plan);
 
+// Who shares cached prefixes with this call: its tenant, and of these equal `cache_salt`s.
+std::string cache_salt_of(const Fields& fields, const Call& call);
+
 // stream_options.include_usage.
 bool wants_usage(const Fields& fields);
 

@@ -19,7 +19,7 @@ json::object text_part(const std::string& text) {
 
 json::object response_usage(const GenerationUsage& u) {
   return {{"input_tokens", u.prompt_tokens},
-          {"input_tokens_details", json::object{{"cached_tokens", u.cached_tokens}}},
+          {"input_tokens_details", prompt_details_json(u)},
           {"output_tokens", u.completion_tokens},
           {"output_tokens_details", json::object{{"reasoning_tokens", u.reasoning_tokens}}},
           {"total_tokens", u.prompt_tokens + u.completion_tokens}};

@@ -64,14 +64,6 @@ bool runs(const json::object& response) {
   return status == "queued" || status == "in_progress";
 }
 
-json::array conversation_of(const Service& service, const Call& call, const std::string& id) {
-  StoredResponse previous = load(service, call, id);
-  if (runs(previous.response))
-    throw ApiError(400, "not_completed", fmt::format("the response \"{}\" is not complete yet", id),
-                   "previous_response_id");
-  return std::move(previous.conversation);
-}
-
 void read_reasoning(const Fields& fields, ChatInput& input) {
   const json::object* reasoning = fields.object("reasoning");
   const json::value* effort = reasoning != nullptr ? reasoning->if_contains("effort") : nullptr;
@@ -145,6 +137,14 @@ void start_in_background(Service& service, const Call& call, GenerationPlan plan
 
 }  // namespace
 
+json::array stored_conversation(const Service& service, const Call& call, const std::string& id) {
+  StoredResponse previous = load(service, call, id);
+  if (runs(previous.response))
+    throw ApiError(400, "not_completed", fmt::format("the response \"{}\" is not complete yet", id),
+                   "previous_response_id");
+  return std::move(previous.conversation);
+}
+
 std::span<const FieldRule> response_rules() { return kResponse; }
 
 void create_response(Service& service, Call& call) {
@@ -161,7 +161,7 @@ void create_response(Service& service, Call& call) {
   frame.id = make_object_id("resp_");
   frame.tenant = call.caller.tenant();
   if (const auto previous = fields.text("previous_response_id"))
-    frame.conversation = conversation_of(service, call, *previous);
+    frame.conversation = stored_conversation(service, call, *previous);
   const json::value& given = fields.require("input");
   for (json::value& message : messages_of_input(given))
     frame.conversation.push_back(std::move(message));

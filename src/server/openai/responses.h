@@ -19,6 +19,10 @@ void delete_response(Service& service, Call& call);
 void cancel_response(Service& service, Call& call);
 void list_response_input(Service& service, Call& call);
 
+// The messages up to and with a stored answer, without instructions. Throws ApiError 404, and 400
+// while it runs.
+json::array stored_conversation(const Service& service, const Call& call, const std::string& id);
+
 // Input items (or a text) as messages.
 json::array messages_of_input(const json::value& input);
 // The same as items, as GET .../input_items shows them.
