@@ -103,7 +103,7 @@ std::string table_text(const std::vector<Row>& rows) {
 }
 
 // The tests in their order: every family without reasoning, those with steps of their own with it
-// too, and the needle at each length.
+// too, and what is found in long texts at each length.
 class SkillTest {
  public:
   SkillTest(const Options& o, const Assistant& assistant)
@@ -121,9 +121,9 @@ class SkillTest {
 
   std::vector<Row> run() {
     for (const SkillFamily& family : skill_families()) {
-      const bool scored = family.name != "story" && family.name != "chat";
+      const bool scored = family.name != "story" && family.name != "chat" && family.share > 0;
       if (o_.families.empty() ? !scored : !is_named(family)) continue;
-      if (family.name == "needle") {
+      if (family.name == "needle" || family.name == "recall") {
         for (int64_t words : o_.needles) needle(family, words);
         continue;
       }

@@ -81,7 +81,8 @@ int run_eval_speculation(const SpeculationCommand& command) {
   for (const SkillFamily& family : skill_families()) {
     const auto named = [&](const std::string& name) { return &find_skill_family(name) == &family; };
     const auto& wanted = command.families;
-    if (!wanted.empty() && std::none_of(wanted.begin(), wanted.end(), named)) continue;
+    if (wanted.empty() ? family.share == 0 : std::none_of(wanted.begin(), wanted.end(), named))
+      continue;
     ProgressBar bar(std::string(family.title), ProgressUnit::kSteps);
     tasks.progress = [&](int64_t done) { bar.update(done, tasks.cases); };
     rows.push_back(test_speculation(*plain, *drafts, assistant.tokenizer, *assistant.chat_template,

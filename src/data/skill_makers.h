@@ -19,6 +19,7 @@ SkillSample make_variables(SkillContext& c, const SkillOptions& options);
 SkillSample make_tracking(SkillContext& c, const SkillOptions& options);
 SkillSample make_list(SkillContext& c, const SkillOptions& options);
 SkillSample make_needle(SkillContext& c, const SkillOptions& options);
+SkillSample make_recall(SkillContext& c, const SkillOptions& options);
 SkillSample make_json_field(SkillContext& c, const SkillOptions& options);
 SkillSample make_extraction(SkillContext& c, const SkillOptions& options);
 SkillSample make_reading(SkillContext& c, const SkillOptions& options);

@@ -1,6 +1,9 @@
 // Finding things: a sentence in a long text, a field in JSON.
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "data/skill_makers.h"
 
 namespace headgate {
@@ -13,6 +16,11 @@ constexpr std::string_view kNeedle[] = {
     "Read this text and tell me the {k} for {x}.\n\n{t}",
     "Here is a text:\n{t}\n\nQuestion: what is the {k} for {x}?",
     "{t}\n\nTell me the {k} for {x}."};
+constexpr std::string_view kNext[] = {"And the {k} for {x}?", "What is the {k} for {x}?",
+                                      "Now the {k} for {x}.", "Tell me the {k} for {x}, too.",
+                                      "The {k} for {x}?",     "Which {k} belongs to {x}?"};
+constexpr std::string_view kKinds[] = {"magic number", "secret code", "special word",
+                                       "password",     "room number", "lucky number"};
 constexpr std::string_view kField[] = {"Give me the \"{k}\" field.\n{j}",
                                        "Read the JSON and tell me the {k}.\n{j}",
                                        "What is the value of \"{k}\" in this JSON?\n{j}",
@@ -58,8 +66,6 @@ json::value field_value(SkillContext& c) {
 }  // namespace
 
 SkillSample make_needle(SkillContext& c, const SkillOptions& options) {
-  static constexpr std::string_view kKinds[] = {"magic number", "secret code", "special word",
-                                                "password",     "room number", "lucky number"};
   static constexpr WordPool kSubjects[] = {WordPool::kCity, WordPool::kName, WordPool::kThing};
   Dice& dice = c.dice();
   const std::string kind(dice.pick(kKinds));
@@ -76,6 +82,43 @@ SkillSample make_needle(SkillContext& c, const SkillOptions& options) {
   return question_sample(user, values[asked],
                          fmt::format("The {} for {} is {}.", kind, subjects[asked], values[asked]),
                          AnswerCheck::kEnding);
+}
+
+// Many such sentences in one text, and a question after the other about them: a row of training
+// learns as much from its length as it has questions.
+SkillSample make_recall(SkillContext& c, const SkillOptions& options) {
+  static constexpr WordPool kSubjects[] = {WordPool::kCity, WordPool::kName, WordPool::kThing};
+  static constexpr int64_t kWordsPerFact = 40, kMostOfAKind = 6;
+  struct Fact {
+    std::string kind, subject, value;
+    std::string text() const { return fmt::format("The {} for {} is {}.", kind, subject, value); }
+  };
+  Dice& dice = c.dice();
+  std::vector<std::string> words = c.passage(haystack_words(dice, options));
+  const int64_t count = std::clamp<int64_t>(static_cast<int64_t>(words.size()) / kWordsPerFact, 2,
+                                            kMostOfAKind * int64_t{std::size(kKinds)});
+  std::vector<Fact> facts;
+  for (size_t kind = 0; kind < std::size(kKinds); ++kind) {
+    const auto share = (count + static_cast<int64_t>(kind)) / int64_t{std::size(kKinds)};
+    for (const std::string& subject : c.some(dice.pick(kSubjects), share))
+      facts.push_back({std::string(kKinds[kind]), subject, needle_value(c, kKinds[kind])});
+  }
+  for (const Fact& fact : facts)
+    words.insert(words.begin() + dice.below(static_cast<int64_t>(words.size()) + 1), fact.text());
+  for (size_t i = facts.size(); i > 1; --i)
+    std::swap(facts[i - 1], facts[static_cast<size_t>(dice.below(static_cast<int64_t>(i)))]);
+  const std::string user =
+      fill_template(c.phrasing(kNeedle),
+                    {{"k", facts[0].kind}, {"x", facts[0].subject}, {"t", joined(words, " ")}});
+  SkillSample out = question_sample(user, facts[0].value, facts[0].text(), AnswerCheck::kEnding);
+  for (size_t i = 1; i < facts.size(); ++i) {
+    const std::string next =
+        fill_template(c.phrasing(kNext), {{"k", facts[i].kind}, {"x", facts[i].subject}});
+    out.conversation.turns.push_back(Turn{"user", next, {}, {}, true});
+    out.conversation.turns.push_back(Turn{"assistant", facts[i].text(), {}, {}, true});
+    out.answer = facts[i].value;
+  }
+  return out;
 }
 
 SkillSample make_json_field(SkillContext& c, const SkillOptions&) {

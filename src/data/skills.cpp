@@ -75,6 +75,7 @@ const std::vector<SkillFamily>& skill_families() {
       {"track", "state tracking", 9, 0.5, make_tracking},
       {"listop", "list operations", 8, 0.05, make_list},
       {"needle", "needle in text", 10, 0.05, make_needle},
+      {"recall", "recall of many facts in text", 0, 0.0, make_recall},
       {"jslookup", "JSON field", 7, 0.05, make_json_field},
       {"extract", "extraction to JSON", 10, 0.05, make_extraction},
       {"reading", "reading a note", 7, 0.05, make_reading},

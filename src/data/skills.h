@@ -39,12 +39,12 @@ struct SkillOptions {
   double thinking = -1;        // share of samples with reasoning; below 0: the family's own
 };
 
-// One family: "arith", "wordprob", "vartrack", "track", "listop", "needle", "jslookup", "extract",
-// "reading", "tool", "facts", "chat", "story".
+// One family: "arith", "wordprob", "vartrack", "track", "listop", "needle", "recall", "jslookup",
+// "extract", "reading", "tool", "facts", "chat", "story".
 struct SkillFamily {
   std::string_view name;
   std::string_view title;  // "arithmetic"
-  double share;            // of the tokens in the default mix
+  double share;            // of the tokens in the default mix; 0: only where asked for
   double thinking;         // default share of samples with reasoning
   SkillSample (*make)(SkillContext& context, const SkillOptions& options);
 };
