@@ -77,15 +77,15 @@ std::vector<int32_t> DecodeLoop::draft() {
 
   SequenceDrafts::Plan plan = session_.drafts.plan(limit, session_.costs, out_.drafts);
   if (plan.from_module == 0) {
-    if (session_.module != nullptr) session_.drafts.drafter()->catch_up();
+    if (session_.module != nullptr)
+      session_.drafts.rest(session_.module->keeps_up(1, session_.costs.step_seconds(1)));
     return std::move(plan.drafts);
   }
   DraftModule::Chain chain{session_.drafts.drafter(), &sampler_, plan.from_module};
   const auto start = Clock::now();
-  session_.module->draft({&chain, 1});
-  const double seconds = seconds_since(start);
+  const double seconds = session_.module->draft({&chain, 1});
   session_.costs.record_drafts(static_cast<int64_t>(chain.drafts.size()), seconds);
-  out_.drafts.draft_seconds += seconds;
+  out_.drafts.draft_seconds += seconds_since(start);
   return std::move(chain.drafts);
 }
 

@@ -23,6 +23,9 @@ constexpr double kLeastGain = 1.03;
 // Where drafting does not pay it is tried again this often, in case the text has changed, and after
 // each trial in vain half as often, down to...
 constexpr int64_t kProbeEvery = 48, kProbeSeldom = 384;
+// A probe after this many rounds without drafts may find another text, and so many that are kept in
+// a row have found one: what was seen before is forgotten.
+constexpr int64_t kLongRest = 32, kNewText = 8;
 // ... and where it pays, a plain step, a shorter chain and two longer ones are measured this often.
 constexpr int64_t kRefreshEvery = 64;
 
@@ -146,13 +149,11 @@ DraftControl::Choice DraftControl::best_of(const std::array<double, kMostDrafts 
   }
   if (best.depth == 0) {
     best.tokens_per_second /= kLeastGain;
-    if (++quiet_rounds_ < probe_every_) return best;
-    quiet_rounds_ = 0;
-    probe_every_ = std::min(2 * probe_every_, kProbeSeldom);
-    best.depth = 1;
+    if (probes(source, tokens[1])) best.depth = 1;
     return best;
   }
   quiet_rounds_ = 0;
+  probed_ = {};
   probe_every_ = kProbeEvery;
   // What was measured long ago may be otherwise now.
   const int64_t turn = rounds_ % kRefreshEvery;
@@ -161,6 +162,20 @@ DraftControl::Choice DraftControl::best_of(const std::array<double, kMostDrafts 
   if (turn == kRefreshEvery / 2 || turn == 3 * kRefreshEvery / 4)
     best.depth = std::min(best.depth + 1, limit);
   return best;
+}
+
+bool DraftControl::probes(DraftSource source, double tokens) {
+  double& before = probed_[static_cast<size_t>(source)];
+  // Another at once as long as they are kept.
+  const bool again = before > 0 && tokens > before;
+  before = 0;
+  if (!again) {
+    if (++quiet_rounds_ < probe_every_) return false;
+    probe_every_ = std::min(2 * probe_every_, kProbeSeldom);
+  }
+  quiet_rounds_ = 0;
+  before = tokens;
+  return true;
 }
 
 void StepCosts::record_step(int64_t rows, double seconds) {
@@ -185,9 +200,20 @@ void StepCosts::Mean::add(double value) {
   }
 }
 
+void DraftControl::rest() { ++rested_; }
+
 void DraftControl::record_round(DraftSource source, int64_t drafted, int64_t accepted) {
   HEADGATE_CHECK(accepted >= 0 && accepted <= drafted && drafted <= kMostDrafts);
   auto& rates = rates_[static_cast<size_t>(source)];
+  if (source == DraftSource::kModule && drafted > 0) {
+    if (rested_ >= kLongRest) kept_ = 0;
+    rested_ = 0;
+    if (kept_ >= 0) kept_ = accepted > 0 ? kept_ + 1 : -1;
+    if (kept_ == kNewText) {
+      rates[0] = {static_cast<double>(kNewText - 1), static_cast<double>(kNewText - 1)};
+      kept_ = -1;
+    }
+  }
   for (int64_t place = 0; place < std::min(accepted + 1, drafted); ++place) {
     Rate& rate = rates[static_cast<size_t>(place)];
     rate.hits = rate.hits * kMemory + (place < accepted ? 1 : 0);

@@ -75,6 +75,7 @@ class DraftControl {
   bool is_fixed() const { return fixed_ >= 0; }
 
   void record_round(DraftSource source, int64_t drafted, int64_t accepted);
+  void rest();  // a round without drafts of the module
 
   double acceptance(DraftSource source, int64_t place) const;  // place 0 is the first draft
 
@@ -92,12 +93,17 @@ class DraftControl {
   std::array<double, kMostDrafts> acceptances(DraftSource source) const;
   // Adds the expected tokens of rounds with 0..kMostDrafts drafts.
   void add_tokens(DraftSource source, std::array<double, kMostDrafts + 1>& tokens) const;
+  // Whether to try drafts where they do not seem to pay.
+  bool probes(DraftSource source, double tokens);
   Choice best_of(const std::array<double, kMostDrafts + 1>& tokens, DraftSource source,
                  int64_t limit, const StepCosts& costs);
 
   int64_t fixed_;
   int64_t rounds_ = 0;
-  int64_t quiet_rounds_ = 0, probe_every_;  // without drafts, since the last probe
+  int64_t quiet_rounds_ = 0, probe_every_;      // without drafts, since the last probe
+  std::array<double, kDraftSources> probed_{};  // tokens that the last probe promised; 0: no probe
+  int64_t rested_ = 0;                          // rounds in a row without drafts of the module
+  int64_t kept_ = -1;  // probes kept in a row after a long rest; -1: there was none
   std::array<std::array<Rate, kMostDrafts>, kDraftSources> rates_{};
   std::array<Prior, kDraftSources> priors_;
 };

@@ -47,26 +47,40 @@ TEST(LookupDrafter, GrowingTextGivesWhatAFreshIndexGives) {
   }
 }
 
-// Feeds the control with rounds of a machine where a step costs `first` + `more` per further row
-// and drafts are kept with probability `keep`; returns the mean depth of the last rounds.
-double settled_depth(double keep, double more, double draft_cost) {
-  DraftControl control;
-  StepCosts costs;
-  double depths = 0;
-  constexpr int kRounds = 600, kLast = 200;
-  for (int round = 0; round < kRounds; ++round) {
-    const int64_t depth = control.choose(DraftSource::kModule, kMostDrafts, costs).depth;
-    costs.record_step(depth + 1, 1.0 + more * static_cast<double>(depth));
-    costs.record_drafts(depth, draft_cost * static_cast<double>(depth));
+// A machine where a step costs 1 + `more` per further row and a pass of the module `draft_cost`.
+class Machine {
+ public:
+  Machine(double more, double draft_cost) : more_(more), draft_cost_(draft_cost) {}
+
+  // One round, with drafts that are kept with probability `keep`; returns its depth.
+  int64_t round(double keep) {
+    const int64_t depth = control_.choose(DraftSource::kModule, kMostDrafts, costs_).depth;
+    costs_.record_step(depth + 1, 1.0 + more_ * static_cast<double>(depth));
+    costs_.record_drafts(depth, draft_cost_ * static_cast<double>(depth));
     int64_t kept = 0;
-    while (kept < depth &&
-           random_uniform(11, static_cast<uint64_t>(round), static_cast<uint64_t>(kept)) < keep) {
-      ++kept;
-    }
-    control.record_round(DraftSource::kModule, depth, kept);
-    if (round >= kRounds - kLast) depths += static_cast<double>(depth);
+    while (kept < depth && random_uniform(11, rounds_, static_cast<uint64_t>(kept)) < keep) ++kept;
+    if (depth == 0) control_.rest();
+    control_.record_round(DraftSource::kModule, depth, kept);
+    ++rounds_;
+    return depth;
   }
-  return depths / kLast;
+  double mean_depth(int64_t rounds, double keep) {
+    int64_t depths = 0;
+    for (int64_t i = 0; i < rounds; ++i) depths += round(keep);
+    return static_cast<double>(depths) / static_cast<double>(rounds);
+  }
+
+ private:
+  DraftControl control_;
+  StepCosts costs_;
+  double more_, draft_cost_;
+  uint64_t rounds_ = 0;
+};
+
+double settled_depth(double keep, double more, double draft_cost) {
+  Machine machine(more, draft_cost);
+  (void)machine.mean_depth(400, keep);
+  return machine.mean_depth(200, keep);
 }
 
 TEST(DraftControl, GoesDeepWhereDraftsAreKeptAndRowsAreCheap) {
@@ -77,6 +91,15 @@ TEST(DraftControl, StopsWhereDraftsAreLost) { EXPECT_LT(settled_depth(0.05, 0.3,
 
 TEST(DraftControl, StopsWhereRowsCostAsMuchAsSteps) {
   EXPECT_LT(settled_depth(0.8, 0.9, 0.1), 0.1);
+}
+
+TEST(DraftControl, DraftsAgainSoonAfterItsTextHasTurned) {
+  Machine machine(0.2, 0.05);
+  (void)machine.mean_depth(1500, 0.05);
+  EXPECT_LT(machine.mean_depth(1000, 0.05), 0.01);
+  // One interval between probes at most, and a few rounds.
+  (void)machine.mean_depth(400, 0.95);
+  EXPECT_GT(machine.mean_depth(200, 0.95), 3.0);
 }
 
 TEST(DraftControl, KeepsAFixedDepth) {

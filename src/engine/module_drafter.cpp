@@ -2,6 +2,7 @@
 #include "engine/module_drafter.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "base/error.h"
@@ -13,6 +14,15 @@ constexpr int64_t kPageTokens = 256;
 constexpr size_t kMostGroups = 512;  // of rare tokens that a text has
 // Ids right below the end of the text's: tokens that end turns and open tool calls stand there.
 constexpr int64_t kLastIds = 32;
+// Share of the time of plain steps that following a text may take while nothing is drafted.
+constexpr double kUnnoticed = 0.005;
+constexpr double kNewest = 0.2;  // weight of the latest measurement
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 SequenceState make_state(StatePool& pool) {
   std::optional<SequenceState> made = pool.create();
@@ -43,6 +53,22 @@ DraftModule::DraftModule(const Model& model, int64_t text_tokens, DType kv_dtype
   constexpr int64_t kGroup = VocabularyPart::kGroup;
   const int64_t leading = options.vocabulary / kGroup * kGroup;
   if (leading > 0 && 2 * leading <= model.config().vocabulary) part_.leading = leading;
+}
+
+bool DraftModule::keeps_up(int64_t sequences, double step_seconds) const {
+  return pair_seconds_ * static_cast<double>(sequences) <= kUnnoticed * step_seconds;
+}
+
+void DraftModule::forward(std::span<const MtpItem> items, LogitRows logits) {
+  ++passes_;
+  if (logits != LogitRows::kNone) return model_.mtp_forward(items, logits, result_, &part_);
+  const auto start = Clock::now();
+  model_.mtp_forward(items, logits, result_);
+  int64_t pairs = 0;
+  for (const MtpItem& item : items) pairs += item.hidden.rows;
+  if (pairs < ModuleDrafter::kWorthAPass) return;
+  const double each = seconds_since(start) / static_cast<double>(pairs);
+  pair_seconds_ = pair_seconds_ == 0 ? each : pair_seconds_ + kNewest * (each - pair_seconds_);
 }
 
 bool DraftModule::reserve(SequenceState& state, int64_t pairs) {
@@ -106,26 +132,29 @@ bool DraftModule::draw(Chain& chain, int64_t row) {
   return true;
 }
 
-void DraftModule::draft(std::span<Chain> chains) {
+double DraftModule::draft(std::span<Chain> chains) {
+  const auto start = Clock::now();
   choose_tokens(chains);
   items_.clear();
   std::vector<Chain*> going;
   std::vector<int64_t> verified;
+  int64_t rested = 0;  // pairs that would have been fed before
   for (Chain& chain : chains) {
     ModuleDrafter& d = *chain.drafter;
     HEADGATE_CHECK(chain.count > 0 && d.ready());
     const int64_t pairs = d.pairs();
     if (!reserve(d.state_, pairs)) {
-      d.forget();
+      d.skip(pairs);
       continue;
     }
+    if (pairs > kMostDrafts + 1) rested += pairs - 1;
     items_.push_back(
         {&d.state_, d.tokens_, {d.hidden_.data(), pairs, hidden_size()}, d.stretched_});
     going.push_back(&chain);
   }
   const std::vector<Chain*> drafting = going;
   for (bool first = true; !going.empty(); first = false) {
-    model_.mtp_forward(items_, LogitRows::kLast, result_, &part_);
+    forward(items_, LogitRows::kLast);
     std::vector<Chain*> next;
     std::vector<MtpItem> items;
     for (size_t i = 0; i < going.size(); ++i) {
@@ -153,6 +182,8 @@ void DraftModule::draft(std::span<Chain> chains) {
     drafting[i]->sampler->uncount(static_cast<int64_t>(drafting[i]->drafts.size()));
     drafting[i]->drafter->state_.rewind(verified[i]);
   }
+  const double seconds = seconds_since(start);
+  return std::max(seconds - static_cast<double>(rested) * pair_seconds_, seconds / 2);
 }
 
 ModuleDrafter::ModuleDrafter(DraftModule& module, bool stretched)
@@ -195,31 +226,37 @@ void ModuleDrafter::drop_pairs(int64_t count) {
   hidden_.erase(hidden_.begin(), hidden_.begin() + count * module_.hidden_size());
 }
 
-void ModuleDrafter::forget() {
-  drop_pairs(pairs());
+void ModuleDrafter::skip(int64_t count) {
+  drop_pairs(count);
+  skipped_ += state_.position() + count;
   state_.rewind(0);
+}
+
+void ModuleDrafter::rest() {
+  if (pairs() >= 2 * kRemembered) skip(pairs() - kRemembered);
 }
 
 void ModuleDrafter::catch_up(int64_t least) {
   const int64_t count = pairs();
   if (count == 0 || count < least) return;
-  if (!module_.reserve(state_, count)) return forget();
+  if (!module_.reserve(state_, count)) return skip(count);
   const MtpItem item{&state_,
                      std::span(tokens_).first(static_cast<size_t>(count)),
                      {hidden_.data(), count, module_.hidden_size()},
                      stretched_};
-  module_.model_.mtp_forward({&item, 1}, LogitRows::kNone, module_.result_);
+  module_.forward({&item, 1}, LogitRows::kNone);
   drop_pairs(count);
 }
 
 void ModuleDrafter::rewind(int64_t position, std::span<const float> last_hidden) {
   const int64_t wanted = std::max<int64_t>(position - 1, 0);  // pairs whose token is still known
   const auto size = static_cast<size_t>(module_.hidden_size());
-  const auto waiting = static_cast<size_t>(std::max<int64_t>(wanted - state_.position(), 0));
-  // A module that started anew in the middle of the text does so again.
-  const bool known = static_cast<int64_t>(waiting) <= pairs();
-  state_.rewind(known ? wanted : 0);
-  tokens_.resize(known ? waiting : 0);
+  const int64_t fed = wanted - skipped_, waiting = std::max<int64_t>(fed - state_.position(), 0);
+  // What is known lies behind that, or before it with a gap: it starts anew.
+  const bool known = fed >= 0 && waiting <= pairs();
+  if (!known) skipped_ = wanted;
+  state_.rewind(known ? fed : 0);
+  tokens_.resize(known ? static_cast<size_t>(waiting) : 0);
   hidden_.resize(tokens_.size() * size);
   last_hidden_.assign(last_hidden.begin(), last_hidden.end());
   if (position == 0) return;
@@ -244,6 +281,7 @@ void ModuleDrafter::begin_as(const ModuleDrafter& other) {
   std::optional<SequenceState> state = other.state_.fork();
   if (!state) return;
   state_ = std::move(*state);
+  skipped_ = other.skipped_;
   hidden_ = other.hidden_;
   tokens_ = other.tokens_;
   last_hidden_ = other.last_hidden_;

@@ -34,8 +34,14 @@ class DraftModule {
     int64_t count = 0;
     std::vector<int32_t> drafts = {};  // filled in; fewer where room or a constraint ends early
   };
-  // The module runs once for each place of the longest chain, over all that go on to there.
-  void draft(std::span<Chain> chains);
+  // The module runs once for each place of the longest chain, over all that go on to there. Returns
+  // the seconds it took, without those for pairs that waited because it rested.
+  double draft(std::span<Chain> chains);
+
+  // Whether it may follow so many sequences that are decoded together, in steps of that length,
+  // while it drafts nothing: what that takes is hardly noticed.
+  bool keeps_up(int64_t sequences, double step_seconds) const;
+  int64_t passes() const { return passes_; }  // of the module, so far
 
   const Model& model() const { return model_; }
   StatePool& pool() { return pool_; }
@@ -45,6 +51,7 @@ class DraftModule {
   friend class ModuleDrafter;
 
   [[nodiscard]] bool reserve(SequenceState& state, int64_t pairs);
+  void forward(std::span<const MtpItem> items, LogitRows logits);
   // The tokens that the chains may draft.
   void choose_tokens(std::span<const Chain> chains);
   // Draws a chain's next draft from row `row` of the last pass; false where its text ends.
@@ -62,6 +69,8 @@ class DraftModule {
   std::vector<MtpItem> items_;
   StepResult result_;
   std::vector<float> row_;
+  int64_t passes_ = 0;
+  double pair_seconds_ = 0;  // to feed one among many; 0: not measured yet
 };
 
 // Follows one sequence. The module attends over pairs: pair i is the trunk's final hidden state of
@@ -82,6 +91,10 @@ class ModuleDrafter {
   void add_tokens(std::span<const int32_t> tokens);
   // Feeds complete pairs to the module when there are at least so many.
   void catch_up(int64_t least = kWorthAPass);
+  // Instead of catch_up() while nothing is drafted and feeding takes too long: the module does not
+  // run, and knows no more than the latest kRemembered pairs or a few more when it drafts again.
+  void rest();
+  static constexpr int64_t kRemembered = 16;
 
   // The sequence now consists of its first `position` tokens; the rest was taken back.
   // `last_hidden` is the trunk's hidden state of the last of them, where it is known; without it
@@ -96,6 +109,10 @@ class ModuleDrafter {
   // The first `pairs` of the pairs so far; nullopt without room.
   std::optional<Snapshot> snapshot_at(int64_t pairs) const;
   int64_t position() const { return state_.position(); }  // pairs fed
+  // Whether it has had, fed or not, all pairs of the text's first `tokens` tokens.
+  bool covers(int64_t tokens) const {
+    return skipped_ == 0 && state_.position() + pairs() >= tokens - 1;
+  }
   // Of the last position added; empty before the first.
   std::span<const float> last_hidden() const { return last_hidden_; }
 
@@ -108,12 +125,13 @@ class ModuleDrafter {
 
   int64_t pairs() const;  // complete, not yet fed
   void drop_pairs(int64_t count);
-  void forget();  // starts anew from the positions that wait for their tokens
+  void skip(int64_t count);  // forgets all that was fed, and so many of the pairs that wait
 
   DraftModule& module_;
   bool stretched_;
   SequenceState state_;
-  std::vector<float> hidden_;    // of positions from state_.position() on
+  int64_t skipped_ = 0;          // pairs of the text before the first that state_ has
+  std::vector<float> hidden_;    // of positions from skipped_ + state_.position() on
   std::vector<int32_t> tokens_;  // that follow them
   std::vector<float> last_hidden_;
   std::vector<int32_t> groups_;  // of VocabularyPart, ascending

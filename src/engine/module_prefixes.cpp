@@ -36,9 +36,10 @@ void ModulePrefixes::clear() {
 void ModulePrefixes::keep(const std::string& salt, std::span<const int32_t> text,
                           ModuleDrafter& drafter) {
   const auto position = static_cast<int64_t>(text.size());
+  // One that began in the middle of the text, or rested since, has fewer pairs than that.
+  if (position < 2 || !drafter.covers(position) || drafter.last_hidden().empty()) return;
   drafter.catch_up(1);
-  // One that began in the middle of the text has fewer pairs than that.
-  if (position < 2 || drafter.position() < position - 1 || drafter.last_hidden().empty()) return;
+  if (!drafter.covers(position)) return;
   const std::span<const int32_t> tokens = text.subspan(1);
   const std::string tree = salt_of_pairs(salt, text.front());
   if (!pairs_.touch(tree, tokens)) {

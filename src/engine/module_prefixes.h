@@ -21,7 +21,8 @@ class ModulePrefixes {
  public:
   explicit ModulePrefixes(DraftModule& module);
 
-  // After the tokens of `text`, all of whose hidden states `drafter` has been given.
+  // After the tokens of `text`, all of whose hidden states `drafter` has been given. One that has
+  // rested since, or began later, keeps nothing.
   void keep(const std::string& salt, std::span<const int32_t> text, ModuleDrafter& drafter);
   // Puts `drafter`, a fresh one, after the first `position` tokens of `text` (which is longer), as
   // far as that is known here.

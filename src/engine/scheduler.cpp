@@ -231,6 +231,7 @@ void Scheduler::draft_all(const std::vector<Sequence*>& order, int64_t decoding)
         sequence->drafts->ready())
       texts.push_back(&sequence->drafts->control());
   }
+  const bool keeps_up = module_ != nullptr && module_->keeps_up(decoding, costs.step_seconds(1));
   DraftControl::Choice joint;
   const bool joins = decoding > 1 && !texts.empty();
   if (joins)
@@ -245,16 +246,18 @@ void Scheduler::draft_all(const std::vector<Sequence*>& order, int64_t decoding)
     SequenceDrafts::Plan plan =
         sequence->drafts->plan(limit, costs, sequence->result.drafts, joins ? &joint : nullptr);
     sequence->drafted = std::move(plan.drafts);
-    if (plan.from_module == 0) continue;
+    if (plan.from_module == 0) {
+      sequence->drafts->rest(keeps_up);
+      continue;
+    }
     chains_.push_back({sequence->drafts->drafter(), &sequence->sampler, plan.from_module});
     chained_.push_back(sequence);
     passes = std::max(passes, plan.from_module);
   }
   if (chains_.empty()) return;
   const auto begun = EngineClock::now();
-  module_->draft(chains_);
+  costs.record_drafts(passes, module_->draft(chains_));
   const double seconds = seconds_between(begun, EngineClock::now());
-  costs.record_drafts(passes, seconds);
   totals_.draft_seconds += seconds;
   for (size_t i = 0; i < chains_.size(); ++i) {
     chained_[i]->drafted = std::move(chains_[i].drafts);

@@ -197,7 +197,9 @@ void Scheduler::feed_module(Sequence& sequence, int64_t rows) {
                .subspan(static_cast<size_t>(end - rows + 1),
                         static_cast<size_t>(known - (end - rows + 1)));
   }
-  sequence.drafts->add_rows(hidden, next);
+  const bool reading =
+      sequence.drafted.empty() && (!sequence.prompt_done || sequence.missing() > 0);
+  sequence.drafts->add_rows(hidden, next, reading);
 }
 
 void Scheduler::verify(Sequence& sequence, View logits) {

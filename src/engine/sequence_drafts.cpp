@@ -30,11 +30,21 @@ void SequenceDrafts::add_token(int32_t token) {
   drafter_->add_tokens({&token, 1});
 }
 
-void SequenceDrafts::add_rows(View hidden, std::span<const int32_t> next) {
+void SequenceDrafts::add_rows(View hidden, std::span<const int32_t> next, bool reading) {
   if (drafter_ == nullptr) return;
   drafter_->add_hidden(hidden);
   drafter_->add_tokens(next);
-  drafter_->catch_up();
+  if (reading) drafter_->catch_up();
+}
+
+void SequenceDrafts::rest(bool keeps_up) {
+  control_.rest();
+  if (drafter_ == nullptr) return;
+  if (keeps_up) {
+    drafter_->catch_up();
+  } else {
+    drafter_->rest();
+  }
 }
 
 SequenceDrafts::Plan SequenceDrafts::plan(int64_t limit, const StepCosts& costs, DraftStats& stats,

@@ -33,8 +33,10 @@ class SequenceDrafts {
   void begin(std::span<const int32_t> text);
   void add_token(int32_t token);
   // Rows that a step computed and that stay: hidden states of positions, and of the tokens that
-  // follow them those which were known before.
-  void add_rows(View hidden, std::span<const int32_t> next);
+  // follow them those which were known before. `reading`: more of the text is there already.
+  void add_rows(View hidden, std::span<const int32_t> next, bool reading);
+  // Instead of drafts of the module: it follows the text all the same, or not even that.
+  void rest(bool keeps_up);
 
   // What to draft after the last token, none where plain decoding is as fast.
   struct Plan {

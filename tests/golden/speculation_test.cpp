@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "engine/sequence_drafts.h"
 #include "sampling/token_constraint.h"
 #include "tests/golden/engine_fixture.h"
 
@@ -206,6 +207,67 @@ TEST_P(Speculation, DraftsAfterACachedPrefixAreThoseOfAColdStart) {
     const std::vector<int32_t> question = random_tokens(12, static_cast<uint64_t>(70 + turn));
     text.insert(text.end(), question.begin(), question.end());
   }
+}
+
+// What a sequence's module hears while a text is written.
+struct Follower {
+  Follower(const Model& model, int64_t text)
+      : module(model, text, DType::kF32, 64 << 20, {}),
+        drafts(&module, DraftControl(0), false),
+        text_tokens(text),
+        size(module.hidden_size()) {
+    drafts.follow(true);
+  }
+  // The text's next tokens; its first has no pair.
+  void hear(std::span<const int32_t> tokens, bool rests) {
+    std::vector<float> hidden(static_cast<size_t>(size));
+    for (size_t at = 0; at < tokens.size(); ++at) {
+      if (at > 0) drafts.add_token(tokens[at]);
+      const auto token = static_cast<uint64_t>(tokens[at]);
+      for (int64_t i = 0; i < size; ++i)
+        hidden[static_cast<size_t>(i)] =
+            static_cast<float>(random_normal(token, 5, static_cast<uint64_t>(i)));
+      if (rests) drafts.rest(false);
+      drafts.add_rows({hidden.data(), 1, size}, {}, false);
+    }
+    drafts.add_token(7);
+  }
+  std::vector<int32_t> draft(int64_t count) {
+    SamplingParams greedy;
+    greedy.temperature = 0;
+    Sampler sampler(greedy, text_tokens);
+    DraftModule::Chain chain{drafts.drafter(), &sampler, count};
+    module.draft({&chain, 1});
+    return chain.drafts;
+  }
+
+  DraftModule module;
+  SequenceDrafts drafts;
+  int64_t text_tokens, size;
+};
+
+// A text that is not drafted costs the module neither passes nor memory; then it goes on with the
+// last pairs, which are all that it knows.
+TEST_P(Speculation, AModuleThatRestsRunsNoPassAndDraftsAgainFromTheLastPairs) {
+  if (!model_->has_mtp()) GTEST_SKIP() << "the case has no module";
+  const std::vector<int32_t> text = random_tokens(400, 3);
+  Follower resting(*model_, text_tokens());
+  resting.hear(text, true);
+  EXPECT_EQ(resting.module.passes(), 0);
+  EXPECT_EQ(resting.module.pool().used_bytes(), 0);
+  EXPECT_FALSE(resting.drafts.drafter()->covers(400));
+  ASSERT_TRUE(resting.drafts.ready());
+  const std::vector<int32_t> drafts = resting.draft(3);
+  EXPECT_EQ(drafts.size(), 3u);
+  EXPECT_EQ(resting.module.passes(), 3);
+  const int64_t remembered = resting.drafts.drafter()->position();
+  EXPECT_GE(remembered, ModuleDrafter::kRemembered);
+  EXPECT_LE(remembered, 2 * ModuleDrafter::kRemembered);
+
+  Follower fresh(*model_, text_tokens());
+  fresh.hear(std::span(text).last(static_cast<size_t>(remembered)), false);
+  EXPECT_EQ(fresh.draft(3), drafts);
+  EXPECT_TRUE(fresh.drafts.drafter()->covers(remembered));
 }
 
 // A part of the vocabulary, greedy drafts, and none from the text: other drafts, the same answers.
