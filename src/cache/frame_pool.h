@@ -11,8 +11,9 @@
 
 namespace headgate {
 
-enum class PageId : int32_t {};  // a KV page of all attention layers
-enum class SlotId : int32_t {};  // the recurrent states of all recurrent layers
+enum class PageId : int32_t {};    // a KV page of all attention layers
+enum class SlotId : int32_t {};    // the recurrent states of all recurrent layers
+enum class PackedId : int32_t {};  // the same in less memory
 
 // Buffers come back to the pool when their last reference is dropped, and keep their memory for the
 // next taker until trim(). Memory is 64-byte aligned, in huge pages where it is large; new memory
@@ -90,5 +91,6 @@ class FramePool {
 
 using PagePool = FramePool<PageId>;
 using SlotPool = FramePool<SlotId>;
+using PackedPool = FramePool<PackedId>;
 
 }  // namespace headgate

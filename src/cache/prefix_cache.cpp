@@ -40,6 +40,7 @@ struct PrefixCache::Node {
   size_t entry = 0;      // in entries_, with a snapshot
   int64_t last_use = 0;  // on the clock
   int64_t uses = 0;
+  bool unpackable = false;  // was tried
 
   int64_t bytes() const {
     return static_cast<int64_t>(sizeof(Node) + edge.size() * sizeof(int32_t)) + kNodeOverhead;
@@ -187,9 +188,16 @@ void PrefixCache::keep(Node* node, Snapshot snapshot) {
     node->entry = entries_.size();
     entries_.push_back(node);
     index_bytes_ += list_bytes(node);
+    bytes_ += node->snapshot->bytes();
+    node->unpackable = false;
   }
   use(node);
-  while (entries() > kMostEntries) (void)evict_one();
+  while (entries() > kMostEntries) {
+    Node* least = least_worth();
+    if (least == nullptr) break;
+    remove(least);
+    ++evicted_;
+  }
 }
 
 double PrefixCache::worth(const Node* node) const {
@@ -199,15 +207,14 @@ double PrefixCache::worth(const Node* node) const {
   // What comes after this node shares its pages: only a leaf's own would come free.
   const int64_t pages =
       node->children.empty() && shape_.attention_layers > 0 ? saved / shape_.kv.page_tokens + 1 : 0;
-  const int64_t bytes = shape_.recurrent_bytes() + pages * shape_.page_bytes();
+  const int64_t bytes = node->snapshot->bytes() + pages * shape_.page_bytes();
   const auto age = static_cast<double>(clock_ - node->last_use + 1);
   const double lost = node->stored != nullptr && node->stored->serves ? kWorthOfCopy : 1.0;
   return lost * static_cast<double>(saved) * static_cast<double>(node->uses) / age /
          static_cast<double>(std::max<int64_t>(bytes, 1));
 }
 
-bool PrefixCache::evict_one() {
-  if (entries_.empty()) return false;
+PrefixCache::Node* PrefixCache::least_worth() const {
   Node* least = nullptr;
   double least_worth = 0;
   for (Node* node : entries_) {
@@ -219,13 +226,32 @@ bool PrefixCache::evict_one() {
       least_worth = value;
     }
   }
+  return least;
+}
+
+bool PrefixCache::evict_one() {
+  Node* least = least_worth();
   if (least == nullptr) return false;
+  if (pack(least)) return true;
   remove(least);
   ++evicted_;
   return true;
 }
 
+bool PrefixCache::pack(Node* node) {
+  if (node->unpackable) return false;
+  node->unpackable = true;  // not twice
+  std::optional<Snapshot> packed = node->snapshot->packed();
+  if (!packed) return false;
+  bytes_ += packed->bytes() - node->snapshot->bytes();
+  node->snapshot = std::move(packed);
+  ++packed_;
+  return true;
+}
+
 void PrefixCache::remove(Node* node) {
+  bytes_ -= node->snapshot->bytes();
+  packed_ -= node->snapshot->is_packed() ? 1 : 0;
   node->snapshot.reset();
   index_bytes_ -= list_bytes(node);
   entries_[node->entry] = entries_.back();
@@ -300,8 +326,8 @@ void PrefixCache::detach(const DiskEntry* entry) {
 }
 
 bool PrefixCache::may_be_stored(const Node* node, int64_t least) {
-  return node->snapshot && node->depth >= least && !node->unstorable &&
-         (node->stored == nullptr || !node->stored->serves);
+  return node->snapshot && !node->snapshot->is_packed() && node->depth >= least &&
+         !node->unstorable && (node->stored == nullptr || !node->stored->serves);
 }
 
 bool PrefixCache::wants_store(int64_t least) const {
@@ -348,9 +374,7 @@ void PrefixCache::clear() {
   roots_.clear();
   entries_.clear();
   stored_.clear();
-  index_bytes_ = 0;
+  index_bytes_ = bytes_ = packed_ = 0;
 }
-
-int64_t PrefixCache::bytes() const { return entries() * shape_.recurrent_bytes(); }
 
 }  // namespace headgate

@@ -75,13 +75,15 @@ class PrefixCache {
   void end_store(const Digest& salt, std::span<const int32_t> tokens, bool refused);
 
   // Drops the entry whose bytes save the least expected replay: tokens beyond the entry before it,
-  // times uses, over age and bytes; less is lost where the disk has it too. False when there is
-  // none.
+  // times uses, over age and bytes; less is lost where the disk has it too. Where the pool packs
+  // cold states, such an entry is packed first, and dropped when it is its turn again. False when
+  // there is none.
   bool evict_one();
   void clear();
 
   int64_t entries() const { return static_cast<int64_t>(entries_.size()); }
-  int64_t bytes() const;  // of recurrent states; pages are shared
+  int64_t bytes() const { return bytes_; }    // of recurrent states; pages are shared
+  int64_t packed() const { return packed_; }  // entries in less memory
   // What finding them takes besides: tokens and nodes, also of states on disk, and lists of pages.
   int64_t index_bytes() const { return index_bytes_; }
   int64_t evicted() const { return evicted_; }
@@ -101,6 +103,8 @@ class PrefixCache {
   Node* split(Node* child, int64_t kept);
   void use(Node* node);
   double worth(const Node* node) const;
+  Node* least_worth() const;
+  bool pack(Node* node);
   void remove(Node* node);  // its snapshot, and what of the tree served it alone
   void prune(Node* node);
   void keep(Node* node, Snapshot snapshot);
@@ -114,6 +118,7 @@ class PrefixCache {
   int64_t clock_ = 0;  // uses so far
   int64_t evicted_ = 0;
   int64_t index_bytes_ = 0;
+  int64_t bytes_ = 0, packed_ = 0;
 };
 
 }  // namespace headgate

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cache/packed_state.h"
 #include "cache/state_pool.h"
 
 namespace headgate {
@@ -23,6 +24,7 @@ class PageList {
   PageList& operator=(const PageList&) = delete;
   ~PageList() { truncate(0); }
 
+  const Pool& pool() const { return pool_; }
   int64_t size() const { return static_cast<int64_t>(ids_.size()); }
   PageId operator[](int64_t i) const { return ids_[static_cast<size_t>(i)]; }
   void add(PageId id) { ids_.push_back(id); }
@@ -64,6 +66,25 @@ class SlotHold {
   SlotId id_;
 };
 
+// A packed slot.
+class PackedHold {
+ public:
+  PackedHold(Pool pool, const SlotHold& slot) : pool_(std::move(pool)), id_(pool_->take_packed()) {
+    pack_state(pool_->shape, pool_->cold, slot.floats(), pool_->packed.data(id_));
+  }
+  PackedHold(const PackedHold&) = delete;
+  PackedHold& operator=(const PackedHold&) = delete;
+  ~PackedHold() { pool_->packed.drop(id_); }
+
+  void unpack_to(SlotHold& slot) const {
+    unpack_state(pool_->shape, pool_->cold, pool_->packed.data(id_), slot.floats());
+  }
+
+ private:
+  Pool pool_;
+  PackedId id_;
+};
+
 template <typename Byte>
 BasicStateImage<Byte> make_image(const StatePoolData& pool, const PageList& pages, int64_t count,
                                  const SlotHold& slot, int64_t position, int64_t deferred) {
@@ -85,11 +106,12 @@ BasicStateImage<Byte> make_image(const StatePoolData& pool, const PageList& page
 
 struct Snapshot::Data {
   PageList pages;
-  std::shared_ptr<const SlotHold> slot;
+  std::shared_ptr<const SlotHold> slot;  // null: packed
   int64_t position;
   int64_t deferred;
   int64_t bytes;
-  const StatePoolData* pool;  // kept alive by `pages`
+  StatePoolData* pool;  // kept alive by `pages`
+  std::shared_ptr<const PackedHold> packed = nullptr;
 };
 
 int64_t Snapshot::position() const {
@@ -102,8 +124,24 @@ int64_t Snapshot::bytes() const {
   return data_->bytes;
 }
 
-ConstStateImage Snapshot::image() const {
+bool Snapshot::is_packed() const {
   HEADGATE_CHECK(data_ != nullptr);
+  return data_->packed != nullptr;
+}
+
+std::optional<Snapshot> Snapshot::packed() const {
+  HEADGATE_CHECK(data_ != nullptr);
+  StatePoolData& pool = *data_->pool;
+  if (is_packed() || data_->deferred > 0 || pool.packed.frame_bytes() == 0) return std::nullopt;
+  Snapshot out;
+  out.data_ = std::make_shared<const Data>(
+      Data{data_->pages, nullptr, data_->position, 0, pool.packed.frame_bytes(), data_->pool,
+           std::make_shared<PackedHold>(data_->pages.pool(), *data_->slot)});
+  return out;
+}
+
+ConstStateImage Snapshot::image() const {
+  HEADGATE_CHECK(data_ != nullptr && !is_packed());
   return make_image<const std::byte>(*data_->pool, data_->pages, data_->pages.size(), *data_->slot,
                                      data_->position, data_->deferred);
 }
@@ -295,7 +333,11 @@ bool SequenceState::restore(const Snapshot& snapshot) {
   HEADGATE_CHECK(snapshot.data_ != nullptr && snapshot.data_->pool == d.pool.get());
   PageList pages(snapshot.data_->pages);
   d.pages.swap(pages);
-  d.slot->copy_from(*snapshot.data_->slot);
+  if (snapshot.is_packed()) {
+    snapshot.data_->packed->unpack_to(*d.slot);
+  } else {
+    d.slot->copy_from(*snapshot.data_->slot);
+  }
   d.position = snapshot.data_->position;
   d.deferred = snapshot.data_->deferred;
   d.kept.clear();

@@ -28,6 +28,9 @@ struct StateShape {
   int64_t recurrent_bytes() const;  // one slot: all recurrent layers
 };
 
+// How a snapshot's recurrent state lies in memory. kF32: as it was, to the bit.
+enum class StateFormat { kF32, kBf16, kInt8 };
+
 class StatePool;
 struct StatePoolData;
 
@@ -48,7 +51,12 @@ class Snapshot {
  public:
   int64_t position() const;
   int64_t bytes() const;  // of the recurrent copy; pages are shared
-  // Valid as long as a copy of this snapshot lives, and unchanged: any thread may read it.
+  // The same state in the pool's format for cold ones; nullopt when that is kF32, it is packed
+  // already, or updates are set aside. Restoring a packed one gives a rounded state.
+  std::optional<Snapshot> packed() const;
+  bool is_packed() const;
+  // Valid as long as a copy of this snapshot lives, and unchanged: any thread may read it. Not of
+  // packed ones.
   ConstStateImage image() const;
 
  private:
@@ -123,7 +131,8 @@ class SequenceState {
 class StatePool {
  public:
   // Throws kUnsupported for a KV type or head size that no page can hold.
-  StatePool(const StateShape& shape, int64_t budget_bytes);
+  // `cold`: of packed snapshots; see Snapshot::packed().
+  StatePool(const StateShape& shape, int64_t budget_bytes, StateFormat cold = StateFormat::kF32);
   ~StatePool();
   StatePool(const StatePool&) = delete;
   StatePool& operator=(const StatePool&) = delete;

@@ -2,6 +2,7 @@
 #include "cache/state_pool.h"
 
 #include "base/error.h"
+#include "cache/packed_state.h"
 
 namespace headgate {
 
@@ -17,11 +18,13 @@ int64_t StateShape::recurrent_bytes() const {
   return recurrent_layers * slot_floats() * static_cast<int64_t>(sizeof(float));
 }
 
-StatePoolData::StatePoolData(const StateShape& state_shape, int64_t budget)
+StatePoolData::StatePoolData(const StateShape& state_shape, int64_t budget, StateFormat cold_format)
     : shape(state_shape),
       budget_bytes(budget),
       pages(state_shape.page_bytes()),
-      slots(state_shape.recurrent_bytes()) {
+      slots(state_shape.recurrent_bytes()),
+      cold(cold_format),
+      packed(packed_state_bytes(state_shape, cold_format)) {
   HEADGATE_CHECK(shape.attention_layers == 0 || shape.kv.page_tokens > 0);
   if (shape.attention_layers > 0) shape.kv.check();
 }
@@ -38,10 +41,12 @@ bool StatePoolData::has_room(int64_t page_count, int64_t slot_count) const {
 }
 
 void StatePoolData::make_resident_room(int64_t bytes) {
-  const int64_t resident = pages.resident_bytes() + slots.resident_bytes() + other_bytes;
+  const int64_t resident =
+      pages.resident_bytes() + slots.resident_bytes() + packed.resident_bytes() + other_bytes;
   if (resident + bytes <= budget_bytes) return;
   pages.trim();
   slots.trim();
+  packed.trim();
 }
 
 PageId StatePoolData::take_page() {
@@ -54,8 +59,13 @@ SlotId StatePoolData::take_slot() {
   return slots.take();
 }
 
-StatePool::StatePool(const StateShape& shape, int64_t budget_bytes)
-    : data_(std::make_shared<StatePoolData>(shape, budget_bytes)) {}
+PackedId StatePoolData::take_packed() {
+  if (!packed.has_kept()) make_resident_room(packed.frame_bytes());
+  return packed.take();
+}
+
+StatePool::StatePool(const StateShape& shape, int64_t budget_bytes, StateFormat cold)
+    : data_(std::make_shared<StatePoolData>(shape, budget_bytes, cold)) {}
 
 StatePool::~StatePool() = default;
 

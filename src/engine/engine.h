@@ -40,6 +40,9 @@ struct EngineOptions {
 
   bool prefix_cache = true;
   int64_t checkpoint_every = 4096;  // prompt tokens between states kept for prefix reuse
+  // What cached states become, least valuable first, before they are dropped for want of memory. A
+  // prompt that starts from a packed one gets the answer of a rounded state.
+  StateFormat cold_states = StateFormat::kF32;
   // A folder for cached states beyond memory and restarts, and the most it may hold; empty: none.
   std::string cache_folder = "";
   int64_t cache_disk_bytes = int64_t{32} << 30;
@@ -79,6 +82,7 @@ struct EngineStats {
   int64_t state_budget_bytes = 0;
   int64_t cached_prefixes = 0;      // states kept for reuse
   int64_t cached_prefix_bytes = 0;  // their recurrent states; pages are shared
+  int64_t packed_prefixes = 0;      // of them, in less memory; see EngineOptions::cold_states
   bool draining = false;
   // 0 while nothing runs; else how long the running step has taken so far. A watchdog's figure.
   double step_age_seconds = 0;

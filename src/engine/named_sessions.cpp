@@ -118,6 +118,13 @@ void NamedSessions::begin_save() {
   }
   job.stage = Job::Stage::kWriting;
   job.snapshot = match.snapshot;
+  if (job.snapshot->is_packed()) {
+    std::optional<SequenceState> state = pool_.create();
+    while (!state && free_memory_()) state = pool_.create();
+    if (!state || !state->restore(*job.snapshot))
+      return end("session: no room in memory for its state", ErrorCode::kResourceExhausted);
+    job.snapshot = std::move(*state).freeze();
+  }
   job.source = job.snapshot->image();
   StateFileInfo& info = job.info;
   info.profile = profile_;

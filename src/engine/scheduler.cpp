@@ -103,7 +103,7 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, int64_t text_tokens,
     : model_(std::move(model)),
       text_tokens_(text_tokens),
       options_(checked(options)),
-      pool_(shape_of(*model_, options), budget_of(*model_, options).trunk),
+      pool_(shape_of(*model_, options), budget_of(*model_, options).trunk, options.cold_states),
       prefixes_(pool_.shape()),
       stored_(options_, model_->config(), pool_, prefixes_),
       sessions_(state_profile(options_.model_identity, model_->config(), pool_.shape()), pool_,
@@ -339,6 +339,7 @@ void Scheduler::describe(EngineStats& stats) const {
   stats.state_budget_bytes = pool_.budget_bytes();
   stats.cached_prefixes = prefixes_.entries();
   stats.cached_prefix_bytes = prefixes_.bytes();
+  stats.packed_prefixes = prefixes_.packed();
   stats.evicted_prefixes = prefixes_.evicted();
   stats.disk = stored_.stats();
 }
