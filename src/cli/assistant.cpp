@@ -23,10 +23,11 @@ std::unique_ptr<Session> Assistant::make_session(const ModelOptions& options) co
                                    session_options(options, config));
 }
 
-Assistant load_assistant(const ModelOptions& options, bool with_template) {
+Assistant load_assistant(const ModelOptions& options, bool with_template,
+                         const LoadProgress& progress) {
   // The text side first: it is quick, and a folder without a tokenizer is found out at once.
   Tokenizer tokenizer = load_tokenizer_of(options);
-  LoadedModel loaded = load_model(options);
+  LoadedModel loaded = load_model(options, progress);
   std::optional<ChatTemplate> chat_template;
   if (with_template) {
     const std::optional<StoredTemplate> stored = stored_template(loaded.checkpoint);

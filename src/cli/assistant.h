@@ -22,7 +22,9 @@ struct Assistant {
   std::unique_ptr<Session> make_session(const ModelOptions& options) const;
 };
 
-Assistant load_assistant(const ModelOptions& options, bool with_template = true);
+// `progress` as of load_model().
+Assistant load_assistant(const ModelOptions& options, bool with_template = true,
+                         const LoadProgress& progress = nullptr);
 
 // Prints an answer while it streams: reasoning dimmed and only on a terminal, then the text, then
 // tool calls as one line of JSON each. Control characters never reach a terminal.

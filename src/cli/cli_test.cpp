@@ -8,10 +8,31 @@
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "cli/sampling_options.h"
+#include "cli/served_models.h"
 #include "cli/terminal.h"
 
 namespace headgate {
 namespace {
+
+TEST(ModelSpec, HasANameAPathAndSettings) {
+  const ModelSpec plain = parse_model_spec("models/a.gguf");
+  EXPECT_EQ(plain.name + "|" + plain.path, "|models/a.gguf");
+  const ModelSpec named = parse_model_spec("qwen/next=/data/next,adapter=/data/lora,alias=gpt,ctx=4096");
+  EXPECT_EQ(named.name, "qwen/next");
+  EXPECT_EQ(named.path, "/data/next");
+  EXPECT_EQ(named.adapter, "/data/lora");
+  EXPECT_EQ(named.aliases, std::vector<std::string>{"gpt"});
+  EXPECT_EQ(named.context, 4096);
+  EXPECT_EQ(parse_model_spec("./a=b.gguf").path, "./a=b.gguf");
+  EXPECT_EQ(parse_model_spec("/data/one,two.gguf").path, "/data/one,two.gguf");
+  EXPECT_EQ(parse_model_spec("/data/next,adapter=x").adapter, "x");
+  for (const char* wrong : {"=a", "a=", "a=b,colour=red", "a=b,ctx=x", "a=b,ctx=-1", "a=b,alias="})
+    EXPECT_THROW(parse_model_spec(wrong), Error) << wrong;
+  EXPECT_EQ(model_name_of("/data/next.gguf"), "next");
+  EXPECT_EQ(model_name_of("/data/next/"), "next");
+  EXPECT_EQ(folder_name("qwen/next 3"), "qwen--next_3");
+  EXPECT_EQ(folder_name("../x"), "_.--x");
+}
 
 TEST(Format, ScalesBytesAndCounts) {
   EXPECT_EQ(format_bytes(0), "0 B");

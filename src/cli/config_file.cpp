@@ -23,6 +23,42 @@ std::string value_text(const toml::node& node, const std::string& path, const st
        "{}: {}: expected a text, a number, true or false, or an array of them", path, key);
 }
 
+// "name=path,adapter=dir" of a model's table {path = "...", adapter = "..."}, or of its path alone.
+std::string model_text(const std::string& name, const toml::node& node, const std::string& path) {
+  const std::string where = "models." + name;
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return name + "=" + value_text(node, path, where);
+  const toml::node* file = table->get("path");
+  if (file == nullptr) fail(ErrorCode::kInvalidFile, "{}: {}: path: missing", path, where);
+  std::string out = name + "=" + value_text(*file, path, where + ".path");
+  for (const auto& entry : *table) {
+    const std::string key(entry.first.str());
+    if (key == "path") continue;
+    const toml::array* list = entry.second.as_array();
+    const size_t count = list != nullptr ? list->size() : 1;
+    for (size_t i = 0; i < count; ++i) {
+      const toml::node& item = list != nullptr ? *list->get(i) : entry.second;
+      out += "," + key + "=" + value_text(item, path, where + "." + key);
+    }
+  }
+  return out;
+}
+
+// The table [models] as values of --model, in the order of the file.
+Setting models_setting(const toml::table& models, const std::string& path) {
+  std::vector<std::pair<toml::source_index, std::string>> lines;
+  for (const auto& entry : models) {
+    lines.emplace_back(entry.second.source().begin.line,
+                       model_text(std::string(entry.first.str()), entry.second, path));
+  }
+  std::stable_sort(lines.begin(), lines.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  Setting setting;
+  setting.name = "model";
+  for (auto& line : lines) setting.values.push_back(std::move(line.second));
+  return setting;
+}
+
 bool is_bare(const std::string& text) {
   if (text == "true" || text == "false") return true;
   int64_t number = 0;
@@ -71,6 +107,13 @@ std::vector<Setting> read_settings_file(const std::string& path) {
   }
   std::vector<Setting> out;
   for (const auto& entry : table) {
+    if (const toml::table* models = entry.second.as_table();
+        entry.first.str() == "models" && models) {
+      if (table.contains("model"))
+        fail(ErrorCode::kInvalidFile, "{}: found both model and [models], expected one", path);
+      out.push_back(models_setting(*models, path));
+      continue;
+    }
     Setting setting;
     setting.name = std::string(entry.first.str());
     std::replace(setting.name.begin(), setting.name.end(), '_', '-');

@@ -11,7 +11,8 @@ struct Setting {
   std::vector<std::string> values;  // several of a repeatable option
 };
 
-// The keys of a TOML file. Throws kInvalidFile naming line and column, and for values that no
+// The keys of a TOML file; a table [models] of names and paths, or tables of path and settings, is
+// the setting "model". Throws kInvalidFile naming line and column, and for values that no
 // option can have (tables, dates).
 std::vector<Setting> read_settings_file(const std::string& path);
 

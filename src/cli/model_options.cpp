@@ -48,6 +48,10 @@ void add_model_path(Command& command, ModelOptions& options) {
 
 void add_model_options(Command& command, ModelOptions& options) {
   add_model_path(command, options);
+  add_loading_options(command, options);
+}
+
+void add_loading_options(Command& command, ModelOptions& options) {
   command.option("-t,--threads", options.threads, "Threads to compute with; 0: one per core")
       .option("--adapter", options.adapter,
               "Folder of a LoRA adapter (PEFT's layout) that is merged into the weights of -m")
@@ -103,7 +107,7 @@ Checkpoint open_model_files(const ModelOptions& options) {
   return open_checkpoint_memory(embedded_model(), kEmbeddedModelName);
 }
 
-LoadedModel load_model(const ModelOptions& options) {
+LoadedModel load_model(const ModelOptions& options, const LoadProgress& progress) {
   const auto start = std::chrono::steady_clock::now();
   LoadedModel loaded;
   loaded.checkpoint = open_model_files(options);
@@ -129,14 +133,15 @@ LoadedModel load_model(const ModelOptions& options) {
   backend.exact_activations = options.exact;
   loaded.backend = open_backend(backend);
   ProgressBar bar("Loading", ProgressUnit::kBytes);
+  const LoadProgress draw = [&bar](int64_t done, int64_t total) {
+    bar.update(done, total);
+    return !InterruptScope::interrupted();
+  };
   LoadOptions load;
   load.mtp = !options.no_mtp;
   load.packed_cache = options.packed_cache;
   load.yarn_factor = options.yarn.value_or(0);
-  load.progress = [&bar](int64_t done, int64_t total) {
-    bar.update(done, total);
-    return !InterruptScope::interrupted();
-  };
+  load.progress = progress ? progress : draw;
   loaded.model = Model::load(loaded.checkpoint, *loaded.backend, load);
   bar.finish();
   loaded.load_seconds =

@@ -36,7 +36,8 @@ struct ModelOptions {
 
 // -m alone, for commands that only look at files.
 void add_model_path(Command& command, ModelOptions& options);
-// -m and everything about loading and state.
+// Everything about loading and state, without -m; and with it.
+void add_loading_options(Command& command, ModelOptions& options);
 void add_model_options(Command& command, ModelOptions& options);
 
 // --draft and its like, for commands that generate; the default is auto.
@@ -55,8 +56,9 @@ struct LoadedModel {
   const std::string& name() const { return checkpoint.path; }
 };
 
-// Loads with a progress bar; Ctrl-C cancels (an InterruptScope must exist).
-LoadedModel load_model(const ModelOptions& options);
+// Loads with a progress bar; Ctrl-C cancels (an InterruptScope must exist). With `progress` that is
+// asked instead.
+LoadedModel load_model(const ModelOptions& options, const LoadProgress& progress = nullptr);
 
 // --chunk, or what suits the model.
 int64_t prefill_chunk(const ModelOptions& options, const ModelConfig& config);

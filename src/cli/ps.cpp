@@ -57,13 +57,34 @@ std::string summary(const json::value& s) {
   return table.text();
 }
 
+// One line a model, where there is more to say than that the only one is loaded.
+std::string models_table(const json::value& s) {
+  const json::value* list = s.get_object().if_contains("models");
+  if (list == nullptr || !list->is_array()) return {};
+  const json::array& models = list->get_array();
+  if (models.empty() || (models.size() == 1 && text(models[0], "/state") == "loaded")) return {};
+  TextTable table({1});
+  table.row({"model", "state", "context", "memory", "requests", "waiting", "unused for"});
+  for (const json::value& model : models) {
+    const std::string state = text(model, "/state");
+    const double progress = number(model, "/progress");
+    const bool idle = state == "loaded" && number(model, "/requests") == 0;
+    table.row({text(model, "/id"),
+               state == "loading" ? fmt::format("loading, {:.0f} %", progress * 100) : state,
+               digits(model, "/context"), format_bytes(number(model, "/memory_bytes")),
+               digits(model, "/requests"), digits(model, "/waiting"),
+               idle ? format_seconds(number(model, "/idle_s")) : ""});
+  }
+  return "\n" + table.text();
+}
+
 std::string active_table(const json::value& s) {
   const json::value* list = s.get_object().if_contains("active");
   if (list == nullptr || !list->is_array() || list->get_array().empty()) return {};
-  TextTable table({1});
-  table.row({"id", "state", "age", "prompt", "cached", "generated"});
+  TextTable table({1, 2});
+  table.row({"id", "model", "state", "age", "prompt", "cached", "generated"});
   for (const json::value& request : list->get_array()) {
-    table.row({text(request, "/id"), text(request, "/state"),
+    table.row({text(request, "/id"), text(request, "/model"), text(request, "/state"),
                format_seconds(number(request, "/age_s")), digits(request, "/prompt_tokens"),
                digits(request, "/cached_tokens"), digits(request, "/generated_tokens")});
   }
@@ -76,7 +97,7 @@ int ps(const PsOptions& o) {
   if (o.json) {
     write_stdout(dump_json_python(status, 2) + "\n");
   } else if (status.is_object()) {
-    write_stdout(summary(status) + active_table(status));
+    write_stdout(summary(status) + models_table(status) + active_table(status));
   }
   return 0;
 }

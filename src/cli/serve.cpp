@@ -4,11 +4,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,15 +18,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/args.h"
-#include "cli/assistant.h"
 #include "cli/commands.h"
-#include "cli/embedded_model.h"
 #include "cli/format.h"
+#include "cli/served_models.h"
 #include "cli/terminal.h"
 #include "control/database.h"
 #include "control/key_store.h"
-#include "engine/engine.h"
 #include "server/loading_server.h"
+#include "server/model_host.h"
 #include "server/response_store.h"
 #include "server/server.h"
 
@@ -33,7 +33,8 @@ namespace headgate {
 namespace {
 
 struct ServeOptions {
-  ModelOptions model;
+  std::vector<std::string> models;  // as parse_model_spec() reads them; none: the embedded one
+  ModelOptions model;               // but what `models` says
   std::string host = "127.0.0.1";
   int64_t port = 8000;
   std::string name;
@@ -46,6 +47,10 @@ struct ServeOptions {
   int64_t max_running = 128;
   int64_t max_queue = 1024;
   int64_t state_mib = 0;
+  int64_t memory_budget_mib = 0;
+  std::string preload = "first";
+  int64_t idle_unload = 0;
+  int64_t load_wait = 120;
   bool no_prefix_cache = false;
   std::string cache_dir;
   int64_t cache_disk_gib = 32;
@@ -53,6 +58,8 @@ struct ServeOptions {
   int64_t sessions_disk_gib = 32;
   int64_t default_max_tokens = 0;
   int64_t request_timeout = 0;
+  int64_t requests_per_minute = 0;
+  int64_t tokens_per_minute = 0;
   int64_t drain = 60;
   int64_t max_body_mib = 32;
   int64_t max_connections = 2048;
@@ -96,12 +103,17 @@ void check_options(const ServeOptions& o) {
   check_positive("--max-running", o.max_running, 1, 4096);
   check_positive("--max-queue", o.max_queue, 1, 1 << 20);
   check_positive("--state-memory", o.state_mib, 0, int64_t{1} << 30);
+  check_positive("--memory-budget", o.memory_budget_mib, 0, int64_t{1} << 30);
+  check_positive("--idle-unload", o.idle_unload, 0, 1 << 24);
+  check_positive("--load-wait", o.load_wait, 1, 1 << 16);
   check_positive("--cache-disk", o.cache_disk_gib, 1, 1 << 20);
   check_positive("--sessions-disk", o.sessions_disk_gib, 1, 1 << 20);
   if (!o.sessions.empty() && o.no_prefix_cache)
     fail(ErrorCode::kInvalidArgument, "--sessions: needs the prefix cache");
   check_positive("--default-max-tokens", o.default_max_tokens, 0, int64_t{1} << 30);
   check_positive("--request-timeout", o.request_timeout, 0, 1 << 24);
+  check_positive("--requests-per-minute", o.requests_per_minute, 0, int64_t{1} << 30);
+  check_positive("--tokens-per-minute", o.tokens_per_minute, 0, int64_t{1} << 40);
   check_positive("--drain", o.drain, 0, 1 << 20);
   check_positive("--max-body", o.max_body_mib, 1, 1024);
   check_positive("--max-connections", o.max_connections, 1, 1 << 20);
@@ -126,6 +138,8 @@ ServerOptions server_options(const ServeOptions& o) {
   s.cors_origins = o.cors_origins;
   s.limits.default_max_tokens = o.default_max_tokens;
   s.limits.request_seconds = static_cast<double>(o.request_timeout);
+  s.limits.requests_per_minute = o.requests_per_minute;
+  s.limits.tokens_per_minute = o.tokens_per_minute;
   s.log = log_format(o.log);
   s.session_folder = o.sessions;
   s.session_bytes = o.sessions_disk_gib << 30;
@@ -133,46 +147,94 @@ ServerOptions server_options(const ServeOptions& o) {
   return s;
 }
 
-EngineOptions engine_options(const ServeOptions& o, const LoadedModel& loaded) {
-  const ModelConfig& config = loaded.model->config();
-  const SessionOptions session = session_options(o.model, config);
+// What a reload may change while models are loaded.
+struct LiveLimits {
+  std::atomic<int64_t> max_running{0}, max_queue{0};
+};
+
+EngineOptions engine_options(const ServeOptions& o, const LoadedModel& loaded,
+                             const ModelOptions& model, const std::string& name) {
+  const SessionOptions session = session_options(model, loaded.model->config());
   EngineOptions e;
   e.context = session.context;
   e.kv_dtype = session.kv_dtype;
   e.prefill_chunk = session.prefill_chunk;
   e.drafts = session.drafts;
   e.drafting = session.drafting;
-  e.max_running = o.max_running;
-  e.max_waiting_requests = o.max_queue;
-  e.state_budget_bytes = o.state_mib << 20;
   e.prefix_cache = !o.no_prefix_cache;
   e.cache_folder = o.cache_dir;
   e.cache_disk_bytes = o.cache_disk_gib << 30;
-  if (!o.cache_dir.empty() || !o.sessions.empty())
-    e.model_identity = state_identity(loaded, o.model);
+  if (!o.cache_dir.empty() && o.models.size() > 1) {
+    e.cache_folder += "/" + folder_name(name);
+    e.cache_disk_bytes /= static_cast<int64_t>(o.models.size());
+    std::filesystem::create_directories(e.cache_folder);
+  }
+  if (!o.cache_dir.empty() || !o.sessions.empty()) e.model_identity = state_identity(loaded, model);
   return e;
 }
 
-// "headgate-nano" for the embedded model, else the file's or folder's own name.
-std::string model_name(const ServeOptions& o) {
-  if (!o.name.empty()) return o.name;
-  if (o.model.path.empty()) return "headgate-nano";
-  std::string path = o.model.path;
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  std::string name = path.substr(path.rfind('/') + 1);
-  const size_t suffix = name.rfind(".gguf");
-  if (suffix != std::string::npos && suffix + 5 == name.size() && suffix > 0) name.resize(suffix);
-  return name;
+HostOptions host_options(const ServeOptions& o) {
+  HostOptions h;
+  h.budget_bytes = o.memory_budget_mib << 20;
+  h.idle_seconds = static_cast<double>(o.idle_unload);
+  h.wait_seconds = static_cast<double>(o.load_wait);
+  h.max_waiting = o.max_queue;
+  h.version = HEADGATE_VERSION;
+  return h;
 }
 
-void report_start(const ServeOptions& o, const Server& server, const Engine& engine,
-                  const std::string& name, bool keys) {
+std::vector<ModelSpec> model_specs(const ServeOptions& o) {
+  std::vector<ModelSpec> specs;
+  for (const std::string& text : o.models) specs.push_back(parse_model_spec(text));
+  if (specs.empty()) specs.emplace_back();
+  if (specs.size() > 1 && (!o.name.empty() || !o.model.adapter.empty())) {
+    fail(ErrorCode::kInvalidArgument,
+         "--{}: found with several models, expected it with each: -m NAME=PATH,adapter=DIR",
+         o.name.empty() ? "adapter" : "name");
+  }
+  if (!o.name.empty()) specs.front().name = o.name;
+  specs.front().aliases.insert(specs.front().aliases.end(), o.aliases.begin(), o.aliases.end());
+  return specs;
+}
+
+std::shared_ptr<ModelHost> make_host(const ServeOptions& o,
+                                     const std::shared_ptr<LiveLimits>& limits,
+                                     const std::shared_ptr<std::atomic<bool>>& at_start) {
+  ServedModelsOptions shared;
+  shared.loading = o.model;
+  shared.state_bytes = o.state_mib << 20;
+  shared.budget_bytes = o.memory_budget_mib << 20;
+  shared.at_start = at_start;
+  shared.engine = [o, limits](const LoadedModel& loaded, const ModelOptions& model,
+                              const std::string& name) {
+    EngineOptions e = engine_options(o, loaded, model, name);
+    e.max_running = limits->max_running;
+    e.max_waiting_requests = limits->max_queue;
+    return e;
+  };
+  return std::make_shared<ModelHost>(hosted_models(model_specs(o), shared), host_options(o));
+}
+
+// What is to be there before the first request. A model that cannot be loaded now ends the start.
+void load_first_models(const ServeOptions& o, ModelHost& host) {
+  if (o.preload == "none") return;
+  for (const ModelState& model : host.list()) {
+    host.load_now(model.name);
+    if (o.preload == "first") return;
+  }
+}
+
+void report_start(const ServeOptions& o, const Server& server, const ModelHost& host, bool keys) {
   const bool tls = !o.tls_certificate.empty();
-  const std::string host = o.host.find(':') == std::string::npos ? o.host : "[" + o.host + "]";
-  const std::string url = fmt::format("{}://{}:{}", tls ? "https" : "http", host, server.port());
+  const std::string address = o.host.find(':') == std::string::npos ? o.host : "[" + o.host + "]";
+  const std::string url = fmt::format("{}://{}:{}", tls ? "https" : "http", address, server.port());
   TextTable table({1});
-  table.row({"serving", fmt::format("{}, context {} tokens", printable(name),
-                                    format_digits(engine.context()))});
+  for (const ModelState& model : host.list()) {
+    const bool loaded = model.phase == ModelPhase::kLoaded;
+    table.row({"serving", fmt::format("{}, context {} tokens{}", printable(model.name),
+                                      format_digits(model.facts.context),
+                                      loaded ? "" : ", loaded when it is asked for")});
+  }
   table.row({"address", fmt::format("{}/v1 (web page: {}/)", url, url)});
   table.row({"keys", keys ? "required (headgate keys create NAME makes one)"
                      : o.insecure && !is_loopback_host(o.host)
@@ -203,7 +265,7 @@ ServeOptions read_again(const std::vector<std::string>& arguments) {
 // Names what differs and takes a start to change.
 void warn_of_others(const ServeOptions& old, const ServeOptions& fresh) {
   const std::pair<const char*, bool> changed[] = {
-      {"model", old.model.path != fresh.model.path},
+      {"model", old.models != fresh.models},
       {"ctx", old.model.context != fresh.model.context},
       {"name", old.name != fresh.name || old.aliases != fresh.aliases},
       {"host", old.host != fresh.host},
@@ -221,11 +283,15 @@ void warn_of_others(const ServeOptions& old, const ServeOptions& fresh) {
 
 // SIGHUP: certificates and keys, limits and the log's format. `o` is what the server has then.
 void reload(ServeOptions& o, const std::vector<std::string>& arguments, Server& server,
-            Engine& engine) {
+            ModelHost& host, LiveLimits& limits) {
   try {
     const ServeOptions fresh = read_again(arguments);
     server.reload(server_options(fresh));
-    engine.set_limits(fresh.max_running, fresh.max_queue);
+    host.set_options(host_options(fresh));
+    limits.max_running = fresh.max_running;
+    limits.max_queue = fresh.max_queue;
+    for (const ModelLease& model : host.loaded())
+      model->engine->set_limits(fresh.max_running, fresh.max_queue);
     warn_of_others(o, fresh);
     o.drain = fresh.drain;
   } catch (const Error& error) {
@@ -235,13 +301,13 @@ void reload(ServeOptions& o, const std::vector<std::string>& arguments, Server& 
 
 // Waits for Ctrl-C or SIGTERM, then until all answers are complete or the time for that is over.
 void serve_until_stopped(ServeOptions& o, const std::vector<std::string>& arguments, Server& server,
-                         Engine& engine) {
+                         ModelHost& host, LiveLimits& limits) {
   constexpr auto kPoll = std::chrono::milliseconds(50);
   while (!InterruptScope::interrupted()) {
     std::this_thread::sleep_for(kPoll);
     if (hangup_seen == 0) continue;
     hangup_seen = 0;
-    reload(o, arguments, server, engine);
+    reload(o, arguments, server, host, limits);
   }
   InterruptScope::reset();
   notify_systemd("STOPPING=1");
@@ -267,26 +333,20 @@ int serve(ServeOptions& o, const std::vector<std::string>& arguments) {
   // Clients hear 503 rather than nothing while a large model is loaded.
   std::optional<LoadingServer> loading;
   if (o.port > 0) loading.emplace(options);
-  const Assistant assistant = load_assistant(o.model);
-  const ModelConfig& config = assistant.loaded.model->config();
-  Engine engine(assistant.loaded.model, text_tokens(&assistant.tokenizer, config),
-                engine_options(o, assistant.loaded));
-  ServedModel model;
-  model.name = model_name(o);
-  model.aliases = o.aliases;
-  model.engine = &engine;
-  model.tokenizer = &assistant.tokenizer;
-  model.chat_template = assistant.template_or_null();
-  model.sampling_defaults = assistant.sampling_defaults;
-  model.stop_tokens = assistant.stop_tokens;
-  model.created = static_cast<int64_t>(std::time(nullptr));
+  const auto limits = std::make_shared<LiveLimits>();
+  limits->max_running = o.max_running;
+  limits->max_queue = o.max_queue;
+  const auto at_start = std::make_shared<std::atomic<bool>>(true);
+  const std::shared_ptr<ModelHost> host = make_host(o, limits, at_start);
+  load_first_models(o, *host);
+  *at_start = false;
 
   loading.reset();
-  Server server(options, model, keys, std::make_shared<ResponseStore>(database));
+  Server server(options, host, keys, std::make_shared<ResponseStore>(database));
   server.start();
-  report_start(o, server, engine, model.name, options.require_keys);
+  report_start(o, server, *host, options.require_keys);
   notify_systemd("READY=1");
-  serve_until_stopped(o, arguments, server, engine);
+  serve_until_stopped(o, arguments, server, *host, *limits);
   server.stop();
   return 0;
 }
@@ -331,6 +391,18 @@ void add_load_options(Command& command, ServeOptions& o) {
       .option("--state-memory", o.state_mib,
               "Memory for keys, values and states; 0: what one full context and eight states need")
       .takes("MIB")
+      .option("--memory-budget", o.memory_budget_mib,
+              "Most that weights and states of all loaded models may take: others are unloaded for "
+              "one that is asked for; 0: no bound")
+      .takes("MIB")
+      .choice("--preload", o.preload, {"first", "all", "none"},
+              "Models to load at the start; others are loaded when they are asked for")
+      .option("--idle-unload", o.idle_unload,
+              "Unload a model that nobody used for so many seconds; 0: never")
+      .takes("SECONDS")
+      .option("--load-wait", o.load_wait,
+              "Seconds that a request waits for its model to be loaded, before it gets 503")
+      .takes("SECONDS")
       .flag("--no-prefix-cache", o.no_prefix_cache, "Compute every prompt from its beginning")
       .option("--cache-dir", o.cache_dir,
               "Folder for cached prefixes beyond memory and restarts; default: none")
@@ -345,13 +417,24 @@ void add_load_options(Command& command, ServeOptions& o) {
               "Tokens of an answer where the request does not say; 0: until the context is full")
       .option("--request-timeout", o.request_timeout,
               "Seconds after which a request is ended; 0: never")
+      .option("--requests-per-minute", o.requests_per_minute,
+              "Requests that each key may make in a minute; 0: no limit")
+      .takes("N")
+      .option("--tokens-per-minute", o.tokens_per_minute,
+              "Tokens of prompts and answers that each key may take in a minute; 0: no limit")
+      .takes("N")
       .option("--drain", o.drain, "Seconds that running answers get to finish after SIGTERM");
 }
 
 void declare_serve(CommandLine& line, ServeOptions& o, std::function<int()> action) {
   Command& command =
       line.add("serve", "Serve a model over HTTP with the APIs of OpenAI and Anthropic");
-  add_model_options(command, o.model);
+  command.group("Model")
+      .option("-m,--model", o.models,
+              "Folder of a Hugging Face checkpoint, or a GGUF file; NAME=PATH for several, also "
+              "NAME=PATH,adapter=DIR,alias=NAME,ctx=N; the embedded model without it; repeatable")
+      .takes("PATH");
+  add_loading_options(command, o.model);
   add_draft_option(command, o.model);
   command
       .option("--name", o.name,
@@ -365,6 +448,8 @@ void declare_serve(CommandLine& line, ServeOptions& o, std::function<int()> acti
               "One line for each request, on standard error")
       .configurable()
       .example("headgate serve", "the embedded model on http://127.0.0.1:8000")
+      .example("headgate serve -m small=a.gguf -m large=b.gguf --memory-budget 8192",
+               "two models by name, as many at once as fit")
       .example("headgate serve -m model.gguf --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
                "for other machines; needs an API key (headgate keys create NAME)")
       .action(std::move(action));

@@ -20,6 +20,11 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
              std::unique_ptr<GenerationListener> listener);
 
   RequestId submit(Request request);
+  // Of the tenant's limit, for this request.
+  void hold_tokens(std::string tenant, int64_t reserved) {
+    tenant_ = std::move(tenant);
+    reserved_ = reserved;
+  }
 
   // --- on the engine's thread ---
   void started(const RequestStart& start) override;
@@ -60,6 +65,7 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
   GenerationUsage usage() const;
 
   Service& service_;
+  ModelLease model_;
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<ActiveRequest> active_;
   std::unique_ptr<GenerationListener> listener_;
@@ -73,6 +79,8 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
   bool detached_;
   int64_t max_tokens_;
   int64_t unfinished_;
+  std::string tenant_;
+  int64_t reserved_ = 0;
   bool failed_ = false;
   RequestStart start_;
   Clock::time_point arrived_ = Clock::now();
@@ -86,8 +94,9 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
 Generation::Generation(Service& service, const Call& call, GenerationPlan& plan,
                        std::unique_ptr<GenerationListener> listener)
     : service_(service),
+      model_(call.model),
       exchange_(call.exchange),
-      active_(service.active.add(call.request().id)),
+      active_(service.active.add(call.request().id, call.model->name)),
       listener_(std::move(listener)),
       states_(static_cast<size_t>(plan.request.choices)),
       results_(static_cast<size_t>(plan.request.choices)),
@@ -108,20 +117,23 @@ Generation::Generation(Service& service, const Call& call, GenerationPlan& plan,
       parser.emplace(std::move(options));
     }
     choices_.emplace_back(
-        AnswerStream(*service.model.tokenizer, plan.stop, std::move(parser), plan.skip_special));
+        AnswerStream(*model_->tokenizer, plan.stop, std::move(parser), plan.skip_special));
     choices_.back().in_reasoning = reasoning;
   }
 }
 
 RequestId Generation::submit(Request request) {
-  Engine* engine = service_.model.engine;
   // Events of a quick engine wait until the listener knows that the request was taken.
   scheduled_ = true;
-  const RequestId id = engine->submit(std::move(request), shared_from_this());
+  const RequestId id = model_->engine->submit(std::move(request), shared_from_this());
   listener_->accepted();
   service_.workers->post_urgent([self = shared_from_this()] { self->drain(); });
-  // The engine outlives all exchanges.
-  if (!detached_) exchange_->on_gone([engine, id] { engine->cancel(id); });
+  if (!detached_) {
+    // Whoever still waits for the answer keeps the model; the exchange alone does not.
+    exchange_->on_gone([weak = std::weak_ptr<const ServedModel>(model_), id] {
+      if (const ModelLease model = weak.lock()) model->engine->cancel(id);
+    });
+  }
   return id;
 }
 
@@ -254,7 +266,7 @@ void Generation::on_token(int32_t index, const SampledToken& token, Clock::time_
   if (first_token_seconds_ < 0)
     first_token_seconds_ = std::chrono::duration<double>(when - arrived_).count();
   if (!state.tokens.empty())
-    service_.metrics->count_gap(std::chrono::duration<double>(when - choice.last_token).count());
+    model_->metrics->count_gap(std::chrono::duration<double>(when - choice.last_token).count());
   choice.last_token = when;
   state.tokens.push_back(token.token);
   if (keep_sampled_) state.sampled.push_back(token);
@@ -376,7 +388,8 @@ void Generation::count(std::string_view reason) {
   figures.decode_seconds = total.decode_seconds;
   figures.first_token_seconds = first_token_seconds_;
   figures.total_seconds = seconds_since(arrived_);
-  service_.metrics->count_request(figures);
+  model_->metrics->count_request(figures);
+  service_.rates.settle(tenant_, reserved_, total.prompt_tokens + total.completion_tokens);
 }
 
 // Before the answer's end is sent: the log line is written when it is.
@@ -431,6 +444,18 @@ json::object timings_json(const GenerationUsage& u) {
           {"predicted_per_second", per_second(u.completion_tokens, u.decode_seconds)}};
 }
 
+namespace {
+
+// Of prompt and answers.
+int64_t most_tokens(const Request& request, const Engine& engine) {
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t room = std::max<int64_t>(engine.context() - prompt, 0);
+  const int64_t answer = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
+  return prompt + answer * request.choices;
+}
+
+}  // namespace
+
 RequestId start_generation(Service& service, const Call& call, GenerationPlan plan,
                            std::unique_ptr<GenerationListener> listener) {
   if (service.limits.request_seconds > 0) {
@@ -439,8 +464,16 @@ RequestId start_generation(Service& service, const Call& call, GenerationPlan pl
                            std::chrono::duration<double>(service.limits.request_seconds));
   }
   plan.request.share_key = call.caller.tenant();
+  const int64_t reserved =
+      service.rates.reserve(call.caller.tenant(), most_tokens(plan.request, *call.model->engine));
   auto generation = std::make_shared<Generation>(service, call, plan, std::move(listener));
-  return generation->submit(std::move(plan.request));
+  generation->hold_tokens(call.caller.tenant(), reserved);
+  try {
+    return generation->submit(std::move(plan.request));
+  } catch (...) {
+    service.rates.settle(call.caller.tenant(), reserved, 0);
+    throw;
+  }
 }
 
 }  // namespace headgate

@@ -29,9 +29,10 @@ constexpr std::string_view kPromptDetails =
 constexpr std::string_view kModelList =
     R"({"type": "object", "required": ["object", "data"], "properties": {"object": {"const": "list"},
         "data": {"type": "array", "minItems": 1, "items": {"type": "object",
-          "required": ["id", "object", "created", "owned_by", "max_model_len"],
+          "required": ["id", "object", "created", "owned_by", "max_model_len", "state"],
           "properties": {"id": {"type": "string"}, "object": {"const": "model"},
-            "created": {"type": "integer"}, "max_model_len": {"type": "integer", "minimum": 1}}}}}})";
+            "state": {"enum": ["unloaded", "loading", "loaded", "leaving", "unloading", "failed"]},
+            "progress": {"type": "number", "minimum": 0, "maximum": 1}, "created": {"type": "integer"}, "max_model_len": {"type": "integer", "minimum": 1}}}}}})";
 
 constexpr std::string_view kChatMessages =
     R"({"type": "array", "minItems": 1, "maxItems": 16384,
@@ -62,6 +63,8 @@ constexpr std::string_view kSession =
 constexpr Shape kShapes[] = {
     {"/health", "", R"({"type": "object", "required": ["status"]})"},
     {"/ready", "", R"({"type": "object", "required": ["status"]})"},
+    {"/load", "",
+     R"({"type": "object", "required": ["server_load"], "properties": {"server_load": {"type": "integer", "minimum": 0}}})"},
     {"/version", "",
      R"({"type": "object", "required": ["version"], "properties": {"version": {"type": "string"}}})"},
     {"/v1/status", "",

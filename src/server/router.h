@@ -11,6 +11,7 @@
 #include "server/api_error.h"
 #include "server/fields.h"
 #include "server/http/exchange.h"
+#include "server/served_model.h"
 
 namespace headgate {
 
@@ -31,7 +32,8 @@ struct Call {
   std::shared_ptr<Exchange> exchange;
   Caller caller;
   const Route* route = nullptr;
-  std::string id;  // what stood for {id} in the path
+  std::string id;    // what stood for {id} in the path
+  ModelLease model;  // set by need_model()
 
   const HttpRequest& request() const { return exchange->request(); }
 };

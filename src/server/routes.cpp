@@ -20,6 +20,8 @@ constexpr Route kRoutes[] = {
      nullptr, "", false},
     {"GET", "/ready", Scope::kPublic, kOpenAi, true, show_ready, "Whether it takes requests",
      nullptr, "", false},
+    {"GET", "/load", Scope::kAnyKey, kOpenAi, true, show_load,
+     "Requests that are being answered or wait", nullptr, "", false},
     {"GET", "/version", Scope::kAnyKey, kOpenAi, true, show_version, "Version of the server",
      nullptr, "", false},
     {"GET", "/metrics", Scope::kMetrics, kOpenAi, true, show_metrics, "Figures for Prometheus",

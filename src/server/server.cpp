@@ -5,11 +5,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "chat/checkpoint_text.h"
 #include "control/key_store.h"
 #include "control/secret.h"
-#include "grammar/constraint_cache.h"
-#include "grammar/token_trie.h"
 #include "server/admission.h"
 #include "server/response_store.h"
 #include "server/router.h"
@@ -40,14 +37,17 @@ std::string_view route_name(const HttpRequest& request) {
 
 class Server::Impl : public HttpHandler {
  public:
-  Impl(const ServerOptions& options, ServedModel model, std::shared_ptr<KeyStore> keys,
-       std::shared_ptr<ResponseStore> responses)
+  Impl(const ServerOptions& options, std::shared_ptr<ModelHost> host,
+       std::shared_ptr<KeyStore> keys, std::shared_ptr<ResponseStore> responses)
       : options_(options),
+        host_(std::move(host)),
         admission_(options, keys.get()),
         log_(options.log),
         http_(options.http, *this) {
-    service_.model = std::move(model);
+    service_.host = host_.get();
+    service_.metrics = &host_->metrics();
     service_.limits = options.limits;
+    service_.rates.set(options.limits.requests_per_minute, options.limits.tokens_per_minute);
     service_.version = options.version;
     service_.keys = std::move(keys);
     service_.responses = std::move(responses);
@@ -56,12 +56,7 @@ class Server::Impl : public HttpHandler {
       service_.sessions =
           std::make_shared<SessionFolder>(options.session_folder, options.session_bytes);
     }
-    service_.metrics = std::make_unique<Metrics>(service_.model.name);
     service_.workers = std::make_unique<WorkerPool>(options.workers);
-    service_.trie =
-        std::make_shared<const TokenTrie>(*service_.model.tokenizer, service_.model.stop_tokens);
-    service_.constraints = std::make_unique<ConstraintCache>();
-    service_.special_tokens = special_token_texts(*service_.model.tokenizer);
     service_.http_counts = [this] { return http_.counts(); };
     http_.on_tick([this] { tick(); });
   }
@@ -80,10 +75,13 @@ class Server::Impl : public HttpHandler {
  private:
   void check(HttpRequest& head);
   static HttpResponse preflight();
-  void run(Call& call);
+  void run(const std::shared_ptr<Call>& call);
+  void refuse(const Call& call, const std::exception& error);
+  void wait_for_model(const std::shared_ptr<Call>& call, const std::string& name);
   void tick();
 
   ServerOptions options_;
+  std::shared_ptr<ModelHost> host_;
   std::chrono::steady_clock::time_point keys_read_;
   std::atomic<bool> refreshing_{false};
   Service service_;
@@ -108,6 +106,7 @@ void Server::Impl::check(HttpRequest& head) {
     throw ApiError(404, "unknown_url", "there is nothing at this path; see /openapi.json");
   if (service_.draining && match.route->scope == Scope::kInference)
     throw ApiError(503, "shutting_down", "the server is shutting down").retry_after(5);
+  if (match.route->scope == Scope::kInference) service_.rates.take_request(head.user);
 }
 
 std::optional<HttpResponse> Server::Impl::admit(HttpRequest& head) {
@@ -161,10 +160,17 @@ void Server::Impl::finish_head(const HttpRequest& request, HttpResponse& respons
   add("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
   add("cache-control", "no-store");
   if (!options_.http.tls_certificate.empty()) add("strict-transport-security", "max-age=31536000");
+  const RouteMatch match = find_route(request.method, request.path);
+  if (match.route != nullptr && match.route->scope == Scope::kInference && response.status != 401) {
+    for (auto& field : service_.rates.headers(request.user))
+      add(field.first.c_str(), std::move(field.second));
+  }
   const std::string origin = admission_.allowed_origin(request);
   if (!origin.empty()) {
     add("access-control-allow-origin", origin);
-    add("access-control-expose-headers", "x-request-id, retry-after");
+    add("access-control-expose-headers",
+        "x-request-id, retry-after, x-ratelimit-remaining-requests, "
+        "x-ratelimit-remaining-tokens");
     add("vary", "origin");
   }
 }
@@ -191,25 +197,58 @@ void Server::Impl::handle(std::shared_ptr<Exchange> exchange) {
   call->caller.key_id = request.user;
   call->route = match.route;
   call->id = std::move(match.id);
-  if (match.route->quick) return run(*call);
-  service_.workers->post([this, call] { run(*call); });
+  if (match.route->quick) return run(call);
+  service_.workers->post([this, call] { run(call); });
 }
 
-void Server::Impl::run(Call& call) {
+void Server::Impl::run(const std::shared_ptr<Call>& call) {
   try {
-    call.route->action(service_, call);
+    try {
+      call->route->action(service_, *call);
+    } catch (const ModelAway& away) {
+      wait_for_model(call, away.name());
+    }
   } catch (const std::exception& error) {
-    const ApiError shown = api_error_of(error);
-    // What is not shown to the client is in the log.
-    if (shown.status() >= 500) log_error("request {}: {}", call.request().id, error.what());
-    if (shown.status() == 429 || shown.status() == 503)
-      service_.metrics->count_rejection(shown.api_code());
-    call.exchange->respond(error_response(shown, call.route->style));
+    refuse(*call, error);
   }
+}
+
+void Server::Impl::refuse(const Call& call, const std::exception& error) {
+  const ApiError shown = api_error_of(error);
+  // What is not shown to the client is in the log.
+  if (shown.status() >= 500) log_error("request {}: {}", call.request().id, error.what());
+  if (shown.status() == 429 || shown.status() == 503)
+    service_.metrics->count_rejection(shown.api_code());
+  call.exchange->respond(error_response(shown, call.route->style));
+}
+
+// The call begins anew when its model is there; nothing of it has been done yet.
+void Server::Impl::wait_for_model(const std::shared_ptr<Call>& call, const std::string& name) {
+  using Clock = ModelHost::Clock;
+  const double seconds = service_.limits.request_seconds;
+  Clock::time_point deadline = Clock::time_point::max();
+  if (seconds > 0)
+    deadline = Clock::now() +
+               std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  const uint64_t waiter = host_->wait(
+      name, deadline, [this, call](const ModelLease& model, const std::exception_ptr& error) {
+        service_.workers->post([this, call, model, error] {
+          if (call->exchange->gone()) return;
+          call->model = model;
+          if (error == nullptr) return run(call);
+          try {
+            std::rethrow_exception(error);
+          } catch (const std::exception& shown) {
+            refuse(*call, shown);
+          }
+        });
+      });
+  call->exchange->on_gone([host = host_.get(), waiter] { host->forget(waiter); });
 }
 
 // On the I/O thread; SQLite may wait for another process, so a worker asks it.
 void Server::Impl::tick() {
+  host_->tick();
   const auto now = std::chrono::steady_clock::now();
   if (!service_.keys || now - keys_read_ < std::chrono::seconds(1) || refreshing_.exchange(true))
     return;
@@ -227,7 +266,7 @@ void Server::Impl::tick() {
 void Server::Impl::stop() {
   using Clock = std::chrono::steady_clock;
   service_.draining = true;
-  service_.model.engine->drain(Clock::now());
+  host_->drain(Clock::now());
   // What the engine ended becomes text, and text leaves: both quick, unless a client does not read.
   const auto deadline = Clock::now() + std::chrono::seconds(2);
   while (service_.workers->waiting() > 0 && Clock::now() < deadline)
@@ -238,10 +277,31 @@ void Server::Impl::stop() {
   http_.stop();
 }
 
+namespace {
+
+std::shared_ptr<ModelHost> host_of(ServedModel model, const std::string& version) {
+  HostedModel hosted;
+  hosted.name = model.name;
+  hosted.aliases = model.aliases;
+  hosted.load = [model = std::move(model)](const LoadProgress&) { return model; };
+  HostOptions options;
+  options.version = version;
+  auto host = std::make_shared<ModelHost>(std::vector<HostedModel>{std::move(hosted)}, options);
+  host->load_now("");
+  return host;
+}
+
+}  // namespace
+
+Server::Server(const ServerOptions& options, std::shared_ptr<ModelHost> models,
+               std::shared_ptr<KeyStore> keys, std::shared_ptr<ResponseStore> responses)
+    : impl_(std::make_unique<Impl>(options, std::move(models), std::move(keys),
+                                   std::move(responses))) {}
+
 Server::Server(const ServerOptions& options, ServedModel model, std::shared_ptr<KeyStore> keys,
                std::shared_ptr<ResponseStore> responses)
-    : impl_(std::make_unique<Impl>(options, std::move(model), std::move(keys),
-                                   std::move(responses))) {}
+    : Server(options, host_of(std::move(model), options.version), std::move(keys),
+             std::move(responses)) {}
 
 Server::~Server() { stop(); }
 
@@ -250,7 +310,7 @@ int Server::port() const { return impl_->http().port(); }
 
 void Server::begin_drain() {
   impl_->service().draining = true;
-  impl_->service().model.engine->stop_accepting();
+  impl_->service().host->stop_accepting();
   impl_->log().event("draining", "no new requests");
 }
 
@@ -265,6 +325,7 @@ void Server::reload(const ServerOptions& options) {
   if (impl_->service().keys) impl_->service().keys->refresh();
   impl_->http().set_limits(options.http.limits);
   impl_->service().limits = options.limits;
+  impl_->service().rates.set(options.limits.requests_per_minute, options.limits.tokens_per_minute);
   impl_->log().set_format(options.log);
   impl_->log().event("reloaded", "certificates, keys, limits");
 }

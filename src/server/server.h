@@ -1,4 +1,4 @@
-// The server: a model behind HTTP, safe to put on a network.
+// The server: models behind HTTP, safe to put on a network.
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,7 @@
 
 #include "server/access_log.h"
 #include "server/http/http_server.h"
+#include "server/model_host.h"
 #include "server/service.h"
 
 namespace headgate {
@@ -37,6 +38,9 @@ void check_exposure(const ServerOptions& options, const KeyStore* keys, bool ins
 class Server {
  public:
   // Binds the port; see HttpServer for what it throws. `keys` and `responses` may be null.
+  Server(const ServerOptions& options, std::shared_ptr<ModelHost> models,
+         std::shared_ptr<KeyStore> keys, std::shared_ptr<ResponseStore> responses);
+  // With one model that is there and stays.
   Server(const ServerOptions& options, ServedModel model, std::shared_ptr<KeyStore> keys,
          std::shared_ptr<ResponseStore> responses);
   ~Server();  // stops at once

@@ -183,6 +183,37 @@ TEST_F(ServerTest, CompletionsEchoAndScoreTheirPrompt) {
             "The river is");
 }
 
+TEST_F(ServerTest, TokenIdsComeWhenTheyAreAskedFor) {
+  start();
+  const std::string body =
+      std::string("{\"return_token_ids\": true, \"max_tokens\": 12, ") + kHello;
+  const json::value whole = parsed(post("/v1/chat/completions", body + "}"));
+  const json::value prompt =
+      parsed(post("/tokenize", std::string("{") + kHello + "}")).at("tokens");
+  EXPECT_EQ(whole.at("prompt_token_ids"), prompt);
+  const json::array ids = whole.at_pointer("/choices/0/token_ids").as_array();
+  EXPECT_EQ(static_cast<int64_t>(ids.size()), number_at(whole, "/usage/completion_tokens"));
+  json::array streamed;
+  const auto events = events_of(post("/v1/chat/completions", body + ", \"stream\": true}").body);
+  EXPECT_EQ(events.front().at("prompt_token_ids"), prompt);
+  for (const json::value& event : events)
+    for (const json::value& id : event.at_pointer("/choices/0/token_ids").as_array())
+      streamed.push_back(id);
+  EXPECT_EQ(streamed, ids);
+  const std::string plain =
+      "{\"return_token_ids\": true, \"max_tokens\": 12, \"prompt\": " + dump_json(prompt);
+  const json::value completion = parsed(post("/v1/completions", plain + "}"));
+  EXPECT_EQ(completion.at_pointer("/choices/0/token_ids"), ids);
+  EXPECT_EQ(completion.at_pointer("/choices/0/prompt_token_ids"), prompt);
+  json::array pieces;
+  for (const json::value& event :
+       events_of(post("/v1/completions", plain + ", \"stream\": true}").body))
+    for (const json::value& id : event.at_pointer("/choices/0/token_ids").as_array())
+      pieces.push_back(id);
+  EXPECT_EQ(pieces, ids);
+  EXPECT_EQ(number_at(parsed(get("/load")), "/server_load"), 0);
+}
+
 TEST_F(ServerTest, APromptThatDoesNotFitIsRefusedWithBothNumbers) {
   start();
   std::string text;
@@ -533,6 +564,36 @@ TEST_F(ServerTest, AFullQueueShedsWithRetryAfter) {
   EXPECT_NE(shed.header("retry-after"), "");
   hold = false;
   EXPECT_NE(clients.front()->read_answer().body.find("[DONE]"), std::string::npos);
+}
+
+TEST_F(ServerTest, LimitsOfAKeyAreToldAndKept) {
+  ServerOptions options;
+  options.require_keys = true;
+  options.limits.requests_per_minute = 3;
+  options.limits.tokens_per_minute = 1000;
+  start(options);
+  const auto header = [&](const char* name) {
+    return "x-api-key: " + keys_->create(name, {KeyScope::kInference}, 0).key + "\r\n";
+  };
+  const std::string ada = header("ada"), bob = header("bob");
+  const std::string body = std::string("{\"max_tokens\": 8, ") + kHello + "}";
+  const TestAnswer first = post("/v1/chat/completions", body, ada);
+  ASSERT_EQ(first.status, 200) << first.body;
+  EXPECT_EQ(first.header("x-ratelimit-limit-requests"), "3");
+  EXPECT_EQ(first.header("x-ratelimit-remaining-requests"), "2");
+  const int64_t used = number_at(parsed(first), "/usage/total_tokens");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(get("/v1/models", ada).status, 200) << "costs nothing";
+  // Everything that is left and more than that: until the first minute is over.
+  const TestAnswer whole =
+      post("/v1/completions", R"({"prompt": "a", "max_tokens": 400, "n": 3})", ada);
+  EXPECT_EQ(whole.status, 429) << "1,000 tokens less " << used;
+  EXPECT_EQ(text_at(parsed(whole), "/error/code"), "rate_limit_exceeded");
+  EXPECT_NE(whole.header("retry-after"), "");
+  const TestAnswer second = post("/v1/chat/completions", body, ada);
+  EXPECT_EQ(second.status, 200);
+  EXPECT_GE(std::stoll(second.header("x-ratelimit-remaining-tokens")), 1000 - 2 * used - 16);
+  EXPECT_EQ(post("/v1/chat/completions", body, ada).status, 429);
+  EXPECT_EQ(post("/v1/chat/completions", body, bob).status, 200) << "each key has its own";
 }
 
 TEST_F(ServerTest, DrainsItsAnswersAndTakesNoMore) {

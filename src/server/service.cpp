@@ -1,23 +1,15 @@
-// Names of models, and the list of requests under way.
+// The list of requests under way.
 #include "server/service.h"
 
 #include <algorithm>
 
-#include "grammar/constraint_cache.h"
-
 namespace headgate {
 
-Service::Service() = default;
-Service::~Service() = default;
-
-bool ServedModel::answers_to(std::string_view wanted) const {
-  if (wanted == name) return true;
-  return std::find(aliases.begin(), aliases.end(), wanted) != aliases.end();
-}
-
-std::shared_ptr<ActiveRequest> ActiveRequests::add(const std::string& id) {
+std::shared_ptr<ActiveRequest> ActiveRequests::add(const std::string& id,
+                                                   const std::string& model) {
   auto entry = std::make_shared<ActiveRequest>();
   entry->id = id;
+  entry->model = model;
   entry->arrived = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
   entries_.erase(std::remove_if(entries_.begin(), entries_.end(),

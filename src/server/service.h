@@ -1,4 +1,4 @@
-// What every endpoint works with: the model, its engine, the stores, and who is being served.
+// What every endpoint works with: the models, the stores, and who is being served.
 #pragma once
 
 #include <atomic>
@@ -12,39 +12,19 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/json.h"
-#include "chat/chat_template.h"
-#include "engine/engine.h"
-#include "sampling/sampler.h"
 #include "server/background_responses.h"
 #include "server/http/http_server.h"
 #include "server/metrics.h"
+#include "server/rate_limits.h"
 #include "server/worker_pool.h"
-#include "text/tokenizer.h"
 
 namespace headgate {
 
-class ConstraintCache;
 class KeyStore;
+class ModelHost;
 class ResponseStore;
 class SessionFolder;
-class TokenTrie;
 
-// A loaded model under the name that clients use. What it points to outlives the server.
-struct ServedModel {
-  std::string name;
-  std::vector<std::string> aliases;
-  Engine* engine = nullptr;
-  const Tokenizer* tokenizer = nullptr;
-  const ChatTemplate* chat_template = nullptr;  // nullptr: no chat endpoints
-  SamplingParams sampling_defaults;
-  std::vector<int32_t> stop_tokens;
-  int64_t created = 0;  // seconds since 1970
-
-  bool answers_to(std::string_view wanted) const;
-};
-
-// Bounds on what one request may ask; see docs/serving.md.
 // A number that a reload may change while workers read it.
 template <typename T>
 struct LiveNumber : std::atomic<T> {
@@ -56,16 +36,19 @@ struct LiveNumber : std::atomic<T> {
   }
 };
 
+// Bounds on what one request may ask; see docs/serving.md.
 struct ServiceLimits {
   // Of requests that name none; 0: until the context is full.
   LiveNumber<int64_t> default_max_tokens = 0;
   LiveNumber<double> request_seconds = 0;  // a request may take so long; 0: any time
-  double stuck_seconds = 120;              // a step that lasts longer makes /health fail
+  // Of each key; 0: no limit.
+  LiveNumber<int64_t> requests_per_minute = 0, tokens_per_minute = 0;
+  double stuck_seconds = 120;  // a step that lasts longer makes /health fail
 };
 
 // One request in the engine, for the live view.
 struct ActiveRequest {
-  std::string id;
+  std::string id, model;
   std::chrono::steady_clock::time_point arrived;
   std::atomic<int64_t> prompt_tokens{0}, cached_tokens{0}, done_tokens{0}, generated_tokens{0};
   std::atomic<bool> started{false};
@@ -74,7 +57,7 @@ struct ActiveRequest {
 class ActiveRequests {
  public:
   // The entry goes when the last holder of the pointer lets go.
-  std::shared_ptr<ActiveRequest> add(const std::string& id);
+  std::shared_ptr<ActiveRequest> add(const std::string& id, const std::string& model);
   std::vector<std::shared_ptr<ActiveRequest>> list() const;
 
  private:
@@ -83,24 +66,19 @@ class ActiveRequests {
 };
 
 struct Service {
-  Service();
-  ~Service();
-
-  ServedModel model;
+  ModelHost* host = nullptr;  // the models; outlives the server
   ServiceLimits limits;
   std::string version;
   std::shared_ptr<KeyStore> keys;            // null: no keys are known
   std::shared_ptr<ResponseStore> responses;  // null: nothing is stored
   std::shared_ptr<SessionFolder> sessions;   // null: none are kept
-  std::shared_ptr<const TokenTrie> trie;
-  std::unique_ptr<ConstraintCache> constraints;
-  std::unique_ptr<Metrics> metrics;
+  Metrics* metrics = nullptr;                // the host's
   ActiveRequests active;
+  RateLimits rates;
   BackgroundResponses background;
   std::atomic<bool> draining{false};
   std::function<HttpServerCounts()> http_counts;
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
-  json::object special_tokens;          // texts that templates may use
   std::unique_ptr<WorkerPool> workers;  // last: its tasks use all of the above
 };
 

@@ -49,7 +49,7 @@ json::object session_json(std::string_view name, int64_t tokens, int64_t bytes) 
 std::function<void(const SessionOutcome&)> answer_later(Service& service, const Call& call,
                                                         const std::string& name,
                                                         json::object more) {
-  return [&service, exchange = call.exchange, name,
+  return [&service, exchange = call.exchange, model = call.model, name,
           more = std::move(more)](const SessionOutcome& outcome) {
     service.workers->post_urgent([exchange, name, more, outcome] {
       if (!outcome.error.empty()) {
@@ -87,7 +87,7 @@ class Saver : public GenerationListener {
       folder->release(*promised);
       answer(outcome);
     };
-    service_.model.engine->save_session(std::move(ask_));
+    call_.model->engine->save_session(std::move(ask_));
   }
   void failed(const ApiError& error) override {
     call_.exchange->respond(error_response(error, ApiStyle::kOpenAi));
@@ -101,13 +101,13 @@ class Saver : public GenerationListener {
 };
 
 // The tokens with which every next turn begins, whatever will be said in it.
-std::vector<int32_t> stable_prefix(const ChatInput& input, const Service& service) {
+std::vector<int32_t> stable_prefix(const ChatInput& input, const ServedModel& model) {
   const auto ids_with = [&](const char* text) {
     ChatInput next = input;
     next.add_generation_prompt = false;
     next.continue_final_message = false;
     next.messages.push_back(json::object{{"role", "user"}, {"content", text}});
-    return render_chat(next, service).ids;
+    return render_chat(next, model).ids;
   };
   std::vector<int32_t> ids = ids_with("a");
   const std::vector<int32_t> other = ids_with("1 b");
@@ -140,22 +140,22 @@ void save_session(Service& service, Call& call) {
   SessionFolder& folder = folder_of(service);
   const json::object body = with_messages(parse_body(call.request().body), service, call);
   const Fields fields(body, save_session_rules());
-  check_model(fields, service);
+  const ServedModel& model = need_model(fields, service, call);
   (void)fields.require("name");
   const std::string name = *fields.text("name"), tenant = call.caller.tenant();
   SessionAsk ask;
   ask.path = folder.path_of(tenant, name);
-  const ChatInput input = read_chat_input(fields, service);
+  const ChatInput input = read_chat_input(fields, model);
   GenerationPlan plan;
-  plan.request.prompt = stable_prefix(input, service);
-  check_context(service, static_cast<int64_t>(plan.request.prompt.size()), 0, plan);
+  plan.request.prompt = stable_prefix(input, model);
+  check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()), 0, plan);
   plan.request.cache_salt = cache_salt_of(fields, call);
   plan.request.stretched = fields.boolean("yarn");
   folder.prepare(tenant, name);
   ask.tokens = plan.request.prompt;
   ask.cache_salt = plan.request.cache_salt;
   ask.stretched = plan.request.stretched;
-  ask.note = dump_json(json::object{{"model", service.model.name},
+  ask.note = dump_json(json::object{{"model", model.name},
                                     {"messages", input.messages},
                                     {"tools", input.tools},
                                     {"template_kwargs", input.template_kwargs}});
@@ -192,13 +192,13 @@ void load_session(Service& service, Call& call) {
   const std::string& text = call.request().body;
   const json::object body = text.empty() ? json::object{} : parse_body(text);
   const Fields fields(body, kLoad);
-  check_model(fields, service);
+  const ServedModel& model = need_model(fields, service, call);
   (void)folder.header(call.caller.tenant(), call.id);  // says what is wrong with it
   SessionAsk ask;
   ask.path = folder.path_of(call.caller.tenant(), call.id);
   ask.cache_salt = cache_salt_of(fields, call);
   ask.done = answer_later(service, call, call.id, {});
-  service.model.engine->load_session(std::move(ask));
+  model.engine->load_session(std::move(ask));
 }
 
 }  // namespace headgate

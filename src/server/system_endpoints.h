@@ -5,6 +5,7 @@
 
 namespace headgate {
 
+void show_load(Service& service, Call& call);
 void show_health(Service& service, Call& call);
 void show_ready(Service& service, Call& call);
 void show_version(Service& service, Call& call);

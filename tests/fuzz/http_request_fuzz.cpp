@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
 #include "server/http/request_parser.h"
 
 namespace {
@@ -55,6 +56,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!done) return 0;
   if (whole.used != pieces.used || whole.request.body != pieces.request.body) std::abort();
   if (whole.request.path != pieces.request.path) std::abort();
+  const std::string model = headgate::query_value(whole.request.query, "model");
+  if (!headgate::is_valid_utf8(model)) std::abort();
   const std::string& path = whole.request.path;
   if (path.empty() || path[0] != '/') std::abort();
   if ((path + "/").find("/../") != std::string::npos || path.find('\0') != std::string::npos)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,21 @@ def headgate(*arguments, environment=None):
     """Runs a command to its end."""
     return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False,
                           env={**os.environ, **(environment or {})})
+
+
+def write_adapter(folder, hidden, vocabulary):
+    """A LoRA adapter of rank 1 for the head, in PEFT's layout."""
+    os.makedirs(folder)
+    config = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["lm_head"], "bias": "none"}
+    with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    a = struct.pack(f"<{hidden}f", *(((i * 7) % 13 - 6) * 0.02 for i in range(hidden)))
+    b = struct.pack(f"<{vocabulary}f", *(((i * 5) % 11 - 5) * 0.1 for i in range(vocabulary)))
+    name = "base_model.model.lm_head.lora_"
+    header = json.dumps({name + "A.weight": {"dtype": "F32", "shape": [1, hidden], "data_offsets": [0, len(a)]},
+                         name + "B.weight": {"dtype": "F32", "shape": [vocabulary, 1], "data_offsets": [len(a), len(a) + len(b)]}})
+    with open(os.path.join(folder, "adapter_model.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header.encode() + a + b)
 
 
 class Configuration(unittest.TestCase):
@@ -232,6 +248,53 @@ class Operation(unittest.TestCase):
             length = len(server.log())
             self.assertEqual(tokens(), 4)
             self.assertEqual(len(server.log()), length)
+
+    def test_several_models_and_an_adapter_by_name(self):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        small = os.path.join(root, "models", "headgate-nano", "headgate-nano-q8_0.gguf")
+        with tempfile.TemporaryDirectory() as folder:
+            whole, adapter = os.path.join(folder, "whole"), os.path.join(folder, "adapter")
+            self.assertEqual(headgate("convert", small, whole).returncode, 0)
+            write_adapter(adapter, hidden=256, vocabulary=3584)
+            path = os.path.join(folder, "headgate.toml")
+            text = (f'state_memory = 16\nmemory_budget = 160\n[models]\nsmall = "{small}"\n'
+                    f'base = {{ path = "{whole}", ctx = 512, alias = ["gpt-4o"] }}\n'
+                    f'tuned = {{ path = "{whole}", adapter = "{adapter}" }}\n')
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            server = self.serve("--config", path)
+
+            def states():
+                return {m["id"]: m["state"] for m in json.loads(server.get("/v1/models")[1])["data"]}
+
+            def logprobs(model):
+                status, answer = server.post("/v1/chat/completions", {"model": model, "messages": HELLO, "max_tokens": 2, "logprobs": True,
+                                                                      "temperature": 0})
+                self.assertEqual((status, answer.get("model")), (200, "base" if model == "gpt-4o" else model), answer)
+                return [t["logprob"] for t in answer["choices"][0]["logprobs"]["content"]]
+
+            self.assertEqual(states(), {"small": "loaded", "base": "unloaded", "gpt-4o": "unloaded", "tuned": "unloaded"})
+            self.assertEqual(logprobs("base"), logprobs("gpt-4o"))
+            self.assertNotEqual(logprobs("tuned"), logprobs("base"))
+            self.assertEqual(logprobs("small"), logprobs("small"))
+            self.assertEqual(server.post("/v1/chat/completions", {"model": "other", "messages": HELLO})[0], 404)
+            shown = headgate("ps", "--server", server.url).stdout
+            for name in ("small", "base", "tuned"):
+                self.assertRegex(shown, name + " +(un)?loaded")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("idle_unload = 1\n" + text)
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 30
+            while set(states().values()) != {"unloaded"} and time.monotonic() < deadline:
+                time.sleep(0.05)
+            self.assertEqual(set(states().values()), {"unloaded"})
+            logprobs("small")
+            self.assertEqual(server.stop(), 0)
+        for wrong, said in ((("-m", f"a={small}", "-m", f"a={small}"), "there twice"), (("-m", f"a={small},x=1"), "adapter=DIR"),
+                            (("-m", f"a={small}", "--memory-budget", "1"), "needs"), (("-m", "a=/none.gguf"), "/none.gguf")):
+            refused = headgate("serve", "--port", "0", "--data", tempfile.gettempdir() + "/headgate-none", *wrong)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn(said, refused.stderr)
 
     def test_a_second_signal_ends_it_now(self):
         server = self.serve("--drain", "60", "--ctx", "200000")

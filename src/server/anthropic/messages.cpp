@@ -64,22 +64,21 @@ json::value arguments_value(const std::string& text) {
 
 class MessageListener : public GenerationListener {
  public:
-  MessageListener(const Service& service, const Call& call)
-      : service_(service), exchange_(call.exchange) {}
+  explicit MessageListener(const Call& call) : model_(call.model), exchange_(call.exchange) {}
 
  protected:
   json::object message(const GenerationUsage& usage) const {
     return {{"id", id_},
             {"type", "message"},
             {"role", "assistant"},
-            {"model", service_.model.name},
+            {"model", model_->name},
             {"content", json::array()},
             {"stop_reason", nullptr},
             {"stop_sequence", nullptr},
             {"usage", usage_block(usage)}};
   }
 
-  const Service& service_;
+  ModelLease model_;
   std::shared_ptr<Exchange> exchange_;
   std::string id_ = make_object_id("msg_");
 };
@@ -221,25 +220,25 @@ std::span<const FieldRule> count_tokens_rules() { return kConversation; }
 void create_message(Service& service, Call& call) {
   const json::object body = parse_body(call.request().body);
   const Fields fields(body, message_rules());
-  check_model(fields, service);
+  const ServedModel& model = need_model(fields, service, call);
   fields.require("max_tokens");
   GenerationPlan plan;
-  read_sampling(fields, service, call, plan);
+  read_sampling(fields, call, plan);
   for (std::string& text : fields.texts("stop_sequences"))
     if (!text.empty()) plan.stop.push_back(std::move(text));
-  const ChatInput input = read_anthropic_chat(fields, service);
+  const ChatInput input = read_anthropic_chat(fields, model);
   OutputForm form;
   form.tool_choice = read_anthropic_tool_choice(fields, input.tools);
   plan.limits.thinking_tokens = read_thinking_budget(fields);
-  plan_chat(input, render_chat(input, service), service, random_token(9), plan);
-  check_context(service, static_cast<int64_t>(plan.request.prompt.size()),
+  plan_chat(input, render_chat(input, model), model, random_token(9), plan);
+  check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()),
                 *fields.integer("max_tokens"), plan);
-  apply_output_form(form, input, service, plan);
+  apply_output_form(form, input, model, plan);
   std::unique_ptr<GenerationListener> listener;
   if (fields.boolean("stream").value_or(false)) {
-    listener = std::make_unique<StreamedMessage>(service, call);
+    listener = std::make_unique<StreamedMessage>(call);
   } else {
-    listener = std::make_unique<WholeMessage>(service, call);
+    listener = std::make_unique<WholeMessage>(call);
   }
   start_generation(service, call, std::move(plan), std::move(listener));
 }
@@ -247,8 +246,8 @@ void create_message(Service& service, Call& call) {
 void count_tokens(Service& service, Call& call) {
   const json::object body = parse_body(call.request().body);
   const Fields fields(body, count_tokens_rules());
-  check_model(fields, service);
-  const RenderedChat rendered = render_chat(read_anthropic_chat(fields, service), service);
+  const ServedModel& model = need_model(fields, service, call);
+  const RenderedChat rendered = render_chat(read_anthropic_chat(fields, model), model);
   HttpResponse response;
   response.body = dump_json(json::object{{"input_tokens", rendered.ids.size()}});
   call.exchange->respond(std::move(response));

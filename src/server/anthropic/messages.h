@@ -15,7 +15,7 @@ void create_message(Service& service, Call& call);
 void count_tokens(Service& service, Call& call);
 
 // A conversation in Anthropic's form as one in OpenAI's. Throws ApiError 400.
-ChatInput read_anthropic_chat(const Fields& fields, const Service& service);
+ChatInput read_anthropic_chat(const Fields& fields, const ServedModel& model);
 // thinking.budget_tokens; -1: none is given, or thinking is not on.
 int64_t read_thinking_budget(const Fields& fields);
 ToolChoice read_anthropic_tool_choice(const Fields& fields, const json::array& tools);

@@ -152,8 +152,8 @@ int64_t read_thinking_budget(const Fields& fields) {
   return *tokens;
 }
 
-ChatInput read_anthropic_chat(const Fields& fields, const Service& service) {
-  need_chat_template(service);
+ChatInput read_anthropic_chat(const Fields& fields, const ServedModel& model) {
+  need_chat_template(model);
   ChatInput input;
   json::array messages;
   if (const json::value* system = fields.find("system"))

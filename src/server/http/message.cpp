@@ -1,7 +1,38 @@
 // Look-ups in requests, and the names of status codes.
 #include "server/http/message.h"
 
+#include <algorithm>
+
+#include "base/utf8.h"
+
 namespace headgate {
+namespace {
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Empty for an escape that is none.
+std::string decode_query(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i] == '+' ? ' ' : text[i];
+    if (c == '%') {
+      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
+      const int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+      if (low < 0) return {};
+      c = static_cast<char>(high * 16 + low);
+      i += 2;
+    }
+    out += c;
+  }
+  return is_valid_utf8(out) ? out : std::string();
+}
+
+}  // namespace
 
 std::string_view HttpRequest::header(std::string_view name) const {
   for (const auto& field : headers)
@@ -15,6 +46,17 @@ int64_t HttpRequest::header_count(std::string_view name) const {
   int64_t count = 0;
   for (const auto& field : headers) count += field.first == name;
   return count;
+}
+
+std::string query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    const size_t equals = pair.find('=');
+    if (pair.substr(0, equals) == name && equals != std::string_view::npos)
+      return decode_query(pair.substr(equals + 1));
+  }
+  return {};
 }
 
 std::string_view status_text(int status) {

@@ -38,6 +38,9 @@ struct HttpResponse {
   bool close = false;   // end the connection after this answer
 };
 
+// The value of a name in "a=1&b=2", percent-decoded; empty where it is not there, or is no text.
+std::string query_value(std::string_view query, std::string_view name);
+
 // "Not Found" for 404.
 std::string_view status_text(int status);
 

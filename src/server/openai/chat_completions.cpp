@@ -2,6 +2,7 @@
 #include "server/openai/chat_completions.h"
 
 #include <ctime>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -26,26 +27,33 @@ constexpr FieldRule kChat[] = {
     {"prompt_cache_key", FieldKind::kText, 0, 4096,
      "Accepted and not used: prefixes are always cached"},
     {"modalities", FieldKind::kList, 1, 1, "[\"text\"]"},
+    {"return_token_ids", FieldKind::kBoolean, 0, 0,
+     "Add prompt_token_ids, and token_ids to every choice, as vLLM does"},
 };
 
 // What whole answers and streams share.
 class ChatListener : public GenerationListener {
  public:
-  ChatListener(const Service& service, const Call& call, bool with_logprobs)
-      : service_(service), exchange_(call.exchange), with_logprobs_(with_logprobs) {}
+  ChatListener(const Call& call, bool with_logprobs)
+      : model_(call.model), exchange_(call.exchange), with_logprobs_(with_logprobs) {}
+
+  void show_token_ids(const std::vector<int32_t>& prompt) {
+    prompt_ids_ = json::array(prompt.begin(), prompt.end());
+  }
 
  protected:
   json::object envelope(const char* object) const {
     return {{"id", id_},
             {"object", object},
             {"created", created_},
-            {"model", service_.model.name},
-            {"system_fingerprint", "headgate-" + service_.version}};
+            {"model", model_->name},
+            {"system_fingerprint", model_->fingerprint}};
   }
 
-  const Service& service_;
+  ModelLease model_;
   std::shared_ptr<Exchange> exchange_;
   bool with_logprobs_;
+  std::optional<json::array> prompt_ids_;  // set: ids were asked for
   std::string id_ = make_object_id("chatcmpl-");
   int64_t created_ = unix_seconds();
 };
@@ -67,6 +75,7 @@ class WholeChat : public ChatListener {
     for (size_t i = 0; i < choices.size(); ++i)
       list.push_back(choice_json(choices[i], static_cast<int64_t>(i)));
     out["choices"] = std::move(list);
+    if (prompt_ids_) out["prompt_token_ids"] = *prompt_ids_;
     out["usage"] = usage_json(usage);
     out["timings"] = timings_json(usage);
     HttpResponse response;
@@ -98,10 +107,11 @@ class WholeChat : public ChatListener {
                         {"message", std::move(message)},
                         {"logprobs", nullptr},
                         {"finish_reason", state.finish_reason}};
+    if (prompt_ids_) out["token_ids"] = json::array(state.tokens.begin(), state.tokens.end());
     if (with_logprobs_) {
       json::array content;
       for (const SampledToken& token : state.sampled)
-        content.push_back(chat_logprob(service_, token));
+        content.push_back(chat_logprob(*model_, token));
       out["logprobs"] = json::object{{"content", std::move(content)}, {"refusal", nullptr}};
     }
     return out;
@@ -110,11 +120,11 @@ class WholeChat : public ChatListener {
 
 class StreamedChat : public ChatListener {
  public:
-  StreamedChat(const Service& service, const Call& call, bool with_logprobs, bool with_usage,
-               int32_t choices)
-      : ChatListener(service, call, with_logprobs),
+  StreamedChat(const Call& call, bool with_logprobs, bool with_usage, int32_t choices)
+      : ChatListener(call, with_logprobs),
         with_usage_(with_usage),
-        waiting_logprobs_(static_cast<size_t>(choices)) {}
+        waiting_logprobs_(static_cast<size_t>(choices)),
+        waiting_ids_(static_cast<size_t>(choices)) {}
 
   void accepted() override {
     exchange_->begin_stream(event_stream_head());
@@ -135,7 +145,8 @@ class StreamedChat : public ChatListener {
   void token(int32_t choice, const SampledToken& token,
              std::span<const OutputEvent> events) override {
     if (with_logprobs_)
-      waiting_logprobs_[static_cast<size_t>(choice)].push_back(chat_logprob(service_, token));
+      waiting_logprobs_[static_cast<size_t>(choice)].push_back(chat_logprob(*model_, token));
+    if (prompt_ids_) waiting_ids_[static_cast<size_t>(choice)].emplace_back(token.token);
     for (const OutputEvent& event : events) send_event(choice, event);
   }
 
@@ -200,6 +211,10 @@ class StreamedChat : public ChatListener {
       waiting = json::array();
     }
     json::object chunk = envelope("chat.completion.chunk");
+    if (prompt_ids_) {
+      item["token_ids"] = std::exchange(waiting_ids_[static_cast<size_t>(choice)], {});
+      if (!std::exchange(prompt_ids_sent_, true)) chunk["prompt_token_ids"] = *prompt_ids_;
+    }
     chunk["choices"] = json::array{std::move(item)};
     if (with_usage_) chunk["usage"] = nullptr;
     exchange_->write(sse_data(chunk));
@@ -208,6 +223,8 @@ class StreamedChat : public ChatListener {
   bool with_usage_;
   int64_t cached_ = 0;
   std::vector<json::array> waiting_logprobs_;  // of tokens whose text is held back
+  std::vector<json::array> waiting_ids_;       // of the same
+  bool prompt_ids_sent_ = false;
 };
 
 int64_t read_max_tokens(const Fields& fields) {
@@ -234,24 +251,26 @@ std::span<const FieldRule> chat_completion_rules() {
 void chat_completions(Service& service, Call& call) {
   const json::object body = parse_body(call.request().body);
   const Fields fields(body, chat_completion_rules());
-  check_model(fields, service);
+  const ServedModel& model = need_model(fields, service, call);
   GenerationPlan plan;
-  read_sampling(fields, service, call, plan);
+  read_sampling(fields, call, plan);
   read_logprobs(fields, plan);
-  const ChatInput input = read_chat_input(fields, service);
-  plan_chat(input, render_chat(input, service), service, random_token(9), plan);
-  check_context(service, static_cast<int64_t>(plan.request.prompt.size()), read_max_tokens(fields),
-                plan);
-  apply_output_form(read_output_form(fields, input.tools), input, service, plan);
+  const ChatInput input = read_chat_input(fields, model);
+  plan_chat(input, render_chat(input, model), model, random_token(9), plan);
+  check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()),
+                read_max_tokens(fields), plan);
+  apply_output_form(read_output_form(fields, input.tools), input, model, plan);
 
   const bool logprobs = plan.request.sampling.top_logprobs >= 0;
   const bool usage = wants_usage(fields);
-  std::unique_ptr<GenerationListener> listener;
+  std::unique_ptr<ChatListener> listener;
   if (fields.boolean("stream").value_or(false)) {
-    listener = std::make_unique<StreamedChat>(service, call, logprobs, usage, plan.request.choices);
+    listener = std::make_unique<StreamedChat>(call, logprobs, usage, plan.request.choices);
   } else {
-    listener = std::make_unique<WholeChat>(service, call, logprobs);
+    listener = std::make_unique<WholeChat>(call, logprobs);
   }
+  if (fields.boolean("return_token_ids").value_or(false))
+    listener->show_token_ids(plan.request.prompt);
   start_generation(service, call, std::move(plan), std::move(listener));
 }
 

@@ -138,8 +138,8 @@ void check_tool_choice(const ToolChoice& choice, const json::array& tools) {
                choice.name.substr(0, 130));
 }
 
-void need_chat_template(const Service& service) {
-  if (service.model.chat_template == nullptr)
+void need_chat_template(const ServedModel& model) {
+  if (model.chat_template == nullptr)
     throw ApiError(400, "unsupported", "this model has no chat template: use /v1/completions");
 }
 
@@ -156,8 +156,8 @@ json::array checked_messages(const json::value& messages) {
   return out;
 }
 
-ChatInput read_chat_input(const Fields& fields, const Service& service) {
-  need_chat_template(service);
+ChatInput read_chat_input(const Fields& fields, const ServedModel& model) {
+  need_chat_template(model);
   ChatInput input;
   input.messages = checked_messages(fields.require("messages"));
   if (const json::value* tools = fields.find("tools")) input.tools = read_tools(*tools, "tools");
@@ -187,34 +187,33 @@ ChatInput read_chat_input(const Fields& fields, const Service& service) {
   return input;
 }
 
-RenderedChat render_chat(const ChatInput& input, const Service& service) {
+RenderedChat render_chat(const ChatInput& input, const ServedModel& model) {
   RenderInput render;
   render.messages = input.messages;
   render.tools = input.tools;
   render.add_generation_prompt = input.add_generation_prompt;
   render.continue_final_message = input.continue_final_message;
   render.template_kwargs = input.template_kwargs;
-  render.special_tokens = service.special_tokens;
+  render.special_tokens = model.special_tokens;
   RenderedChat out;
   try {
-    out.text = service.model.chat_template->render(render);
+    out.text = model.chat_template->render(render);
   } catch (const Error& error) {
     throw ApiError(400, "template_error",
                    fmt::format("the chat template refuses this conversation: {}", error.what()),
                    "messages");
   }
-  out.ids = service.model.tokenizer->encode(out.text);
+  out.ids = model.tokenizer->encode(out.text);
   if (out.ids.empty()) refuse_field("messages", "messages: the conversation renders to nothing");
   for (size_t i = 0; i < out.ids.size(); ++i)
-    if (service.model.tokenizer->is_eos(out.ids[i]))
-      out.checkpoints.push_back(static_cast<int64_t>(i) + 1);
+    if (model.tokenizer->is_eos(out.ids[i])) out.checkpoints.push_back(static_cast<int64_t>(i) + 1);
   return out;
 }
 
-void plan_chat(const ChatInput& input, RenderedChat rendered, const Service& service,
+void plan_chat(const ChatInput& input, RenderedChat rendered, const ServedModel& model,
                const std::string& id, GenerationPlan& plan) {
-  plan.parser = answer_parser_options(*service.model.chat_template, rendered.text, input.tools,
-                                      "call_" + id + "_");
+  plan.parser =
+      answer_parser_options(*model.chat_template, rendered.text, input.tools, "call_" + id + "_");
   plan.request.prompt = std::move(rendered.ids);
   plan.request.checkpoints = std::move(rendered.checkpoints);
 }

@@ -40,21 +40,21 @@ std::span<const FieldRule> chat_input_rules();
 
 // Throws ApiError 400 for what is no conversation, for tools that are not well formed, and when the
 // model has no chat template.
-ChatInput read_chat_input(const Fields& fields, const Service& service);
+ChatInput read_chat_input(const Fields& fields, const ServedModel& model);
 ToolChoice read_tool_choice(const Fields& fields, const json::array& tools);
 // Messages in OpenAI's form, checked and ready for a template.
 json::array checked_messages(const json::value& messages);
 // Throws where the model cannot take conversations.
-void need_chat_template(const Service& service);
+void need_chat_template(const ServedModel& model);
 // Checks that a named choice exists, and that there are tools to choose from.
 void check_tool_choice(const ToolChoice& choice, const json::array& tools);
 // Checks OpenAI tool objects.
 json::array read_tools(const json::value& tools, const std::string& path);
 
-RenderedChat render_chat(const ChatInput& input, const Service& service);
+RenderedChat render_chat(const ChatInput& input, const ServedModel& model);
 
 // Prompt and parser of a rendered conversation. `id` makes the ids of its tool calls unique.
-void plan_chat(const ChatInput& input, RenderedChat rendered, const Service& service,
+void plan_chat(const ChatInput& input, RenderedChat rendered, const ServedModel& model,
                const std::string& id, GenerationPlan& plan);
 
 }  // namespace headgate

@@ -22,6 +22,8 @@ constexpr FieldRule kCompletion[] = {
     {"logprobs", FieldKind::kInteger, 0, kMostLogprobs,
      "Log-probabilities, with so many likeliest tokens"},
     {"echo", FieldKind::kBoolean, 0, 0, "Begin the answer with the prompt"},
+    {"return_token_ids", FieldKind::kBoolean, 0, 0,
+     "Add prompt_token_ids and token_ids to every choice, as vLLM does"},
     {"best_of", FieldKind::kInteger, 1, kMostChoices, "Only n itself is possible"},
     {"suffix", FieldKind::kText, 0, 0, "Not supported by these models: must be empty"},
 };
@@ -29,15 +31,15 @@ constexpr FieldRule kCompletion[] = {
 // The answers to all prompts of one request, which run side by side.
 class CompletionGroup : public std::enable_shared_from_this<CompletionGroup> {
  public:
-  CompletionGroup(const Service& service, const Call& call, Prompts prompts, int32_t choices)
-      : service_(service),
+  CompletionGroup(const Call& call, Prompts prompts, int32_t choices)
+      : model_(call.model),
         exchange_(call.exchange),
         prompts_(std::move(prompts)),
         choices_(choices),
         unfinished_(prompts_.size()),
         items_(prompts_.size() * static_cast<size_t>(choices)) {}
 
-  bool stream = false, echo = false, with_usage = false;
+  bool stream = false, echo = false, with_usage = false, with_ids = false;
   int64_t logprobs = -1;
 
   void accepted();
@@ -56,7 +58,9 @@ class CompletionGroup : public std::enable_shared_from_this<CompletionGroup> {
   struct Item {
     std::string text;
     std::vector<SampledToken> sampled;  // not sent yet
-    int64_t offset = 0;                 // of the next token's text
+    json::array ids;                    // not sent yet
+    bool prompt_ids_sent = false;
+    int64_t offset = 0;  // of the next token's text
     std::string finish_reason;
     bool echoed = false;
   };
@@ -68,10 +72,11 @@ class CompletionGroup : public std::enable_shared_from_this<CompletionGroup> {
   json::value take_logprobs(size_t prompt, Item& item, bool with_prompt);
   void append_column(json::object& columns, Item& item, const SampledToken* token,
                      int32_t id) const;
+  void add_ids(size_t prompt, Item& item, json::object& out) const;
   void send(size_t prompt, int32_t choice, const std::string& text);
   void respond();
 
-  const Service& service_;
+  ModelLease model_;
   std::shared_ptr<Exchange> exchange_;
   Prompts prompts_;
   int32_t choices_;
@@ -117,8 +122,8 @@ json::object CompletionGroup::envelope() const {
   return {{"id", id_},
           {"object", "text_completion"},
           {"created", created_},
-          {"model", service_.model.name},
-          {"system_fingerprint", "headgate-" + service_.version}};
+          {"model", model_->name},
+          {"system_fingerprint", model_->fingerprint}};
 }
 
 void CompletionGroup::accepted() {
@@ -137,7 +142,7 @@ void CompletionGroup::scored(size_t prompt, int64_t, std::span<const SampledToke
 // it: its log-probability is null, as evaluation programs expect.
 void CompletionGroup::append_column(json::object& columns, Item& item, const SampledToken* token,
                                     int32_t id) const {
-  const std::string text = service_.model.tokenizer->token_text(id);
+  const std::string text = model_->tokenizer->token_text(id);
   columns["tokens"].get_array().emplace_back(text);
   columns["text_offset"].get_array().emplace_back(item.offset);
   item.offset += static_cast<int64_t>(text.size());
@@ -152,7 +157,7 @@ void CompletionGroup::append_column(json::object& columns, Item& item, const Sam
   json::object top;
   for (const TokenLogprob& other : token->top_logprobs) {
     // Two tokens may have the same text: the likelier one stands for both.
-    const std::string key = service_.model.tokenizer->token_text(other.token);
+    const std::string key = model_->tokenizer->token_text(other.token);
     if (!top.contains(key)) top[key] = std::max(static_cast<double>(other.logprob), -9999.0);
   }
   top_column.emplace_back(std::move(top));
@@ -176,18 +181,27 @@ json::value CompletionGroup::take_logprobs(size_t prompt, Item& item, bool with_
   return columns;
 }
 
+void CompletionGroup::add_ids(size_t prompt, Item& item, json::object& out) const {
+  if (!with_ids) return;
+  const std::vector<int32_t>& ids = prompts_[prompt];
+  out["prompt_token_ids"] = std::exchange(item.prompt_ids_sent, true)
+                                ? json::value(nullptr)
+                                : json::value(json::array(ids.begin(), ids.end()));
+  out["token_ids"] = std::exchange(item.ids, {});
+}
+
 void CompletionGroup::send(size_t prompt, int32_t choice, const std::string& text) {
   Item& entry = item(prompt, choice);
   const bool first = echo && !entry.echoed;
   entry.echoed = true;
   json::object chunk = envelope();
-  const std::string shown =
-      first ? service_.model.tokenizer->decode(prompts_[prompt]) + text : text;
+  const std::string shown = first ? model_->tokenizer->decode(prompts_[prompt]) + text : text;
   json::object out = {{"index", static_cast<int64_t>(prompt) * choices_ + choice},
                       {"text", shown},
                       {"logprobs", take_logprobs(prompt, entry, first)},
                       {"finish_reason", nullptr}};
   if (!entry.finish_reason.empty()) out["finish_reason"] = entry.finish_reason;
+  add_ids(prompt, entry, out);
   chunk["choices"] = json::array{std::move(out)};
   if (with_usage) chunk["usage"] = nullptr;
   exchange_->write(sse_data(chunk));
@@ -199,6 +213,7 @@ void CompletionGroup::token(size_t prompt, int32_t choice, const SampledToken& t
   if (failed_) return;
   Item& entry = item(prompt, choice);
   if (logprobs >= 0) entry.sampled.push_back(token);
+  if (with_ids) entry.ids.emplace_back(token.token);
   std::string text;
   for (const OutputEvent& event : events) text += event.text;
   entry.text += text;
@@ -244,11 +259,13 @@ void CompletionGroup::respond() {
     for (int32_t c = 0; c < choices_; ++c) {
       Item& entry = item(p, c);
       const std::string text =
-          echo ? service_.model.tokenizer->decode(prompts_[p]) + entry.text : entry.text;
-      list.push_back(json::object{{"index", list.size()},
-                                  {"text", text},
-                                  {"logprobs", take_logprobs(p, entry, echo)},
-                                  {"finish_reason", entry.finish_reason}});
+          echo ? model_->tokenizer->decode(prompts_[p]) + entry.text : entry.text;
+      json::object out = {{"index", list.size()},
+                          {"text", text},
+                          {"logprobs", take_logprobs(p, entry, echo)},
+                          {"finish_reason", entry.finish_reason}};
+      add_ids(p, entry, out);
+      list.push_back(std::move(out));
     }
   }
   json::object out = envelope();
@@ -285,28 +302,29 @@ std::span<const FieldRule> completion_rules() {
 void completions(Service& service, Call& call) {
   const json::object body = parse_body(call.request().body);
   const Fields fields(body, completion_rules());
-  check_model(fields, service);
+  const ServedModel& model = need_model(fields, service, call);
   check_unsupported(fields);
   GenerationPlan plan;
-  read_sampling(fields, service, call, plan);
+  read_sampling(fields, call, plan);
   const bool echo = fields.boolean("echo").value_or(false);
   const auto logprobs = fields.integer("logprobs");
   if (logprobs) plan.request.sampling.top_logprobs = static_cast<int32_t>(*logprobs);
   if (logprobs && echo) plan.request.prompt_logprobs = static_cast<int32_t>(*logprobs);
   const int64_t asked = fields.integer("max_tokens").value_or(16);
   if (asked == 0 && !echo) refuse_field("max_tokens", "max_tokens: 0 needs echo");
-  apply_output_form(read_output_form(fields, {}), ChatInput(), service, plan);
+  apply_output_form(read_output_form(fields, {}), ChatInput(), model, plan);
 
   auto group = std::make_shared<CompletionGroup>(
-      service, call, read_prompts(fields.require("prompt"), service, "prompt", kMostPrompts),
+      call, read_prompts(fields.require("prompt"), model, "prompt", kMostPrompts),
       plan.request.choices);
   group->stream = fields.boolean("stream").value_or(false);
   group->with_usage = wants_usage(fields);
   group->echo = echo;
+  group->with_ids = fields.boolean("return_token_ids").value_or(false);
   group->logprobs = logprobs.value_or(-1);
   const size_t count = group->prompt_count();
   for (size_t i = 0; i < count; ++i)
-    check_context(service, static_cast<int64_t>(group->prompt(i).size()), asked, plan);
+    check_context(service, call, static_cast<int64_t>(group->prompt(i).size()), asked, plan);
   for (size_t i = 0; i < count; ++i) {
     GenerationPlan own = plan;
     own.request.prompt = group->prompt(i);

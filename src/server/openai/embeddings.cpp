@@ -55,9 +55,8 @@ std::string base64(const std::vector<float>& vector) {
 // The inputs of one request; answers when the last of them is done.
 class EmbeddingGroup {
  public:
-  EmbeddingGroup(const Service& service, const Call& call, size_t inputs, bool as_base64,
-                 int64_t dimensions)
-      : service_(service),
+  EmbeddingGroup(const Call& call, size_t inputs, bool as_base64, int64_t dimensions)
+      : model_(call.model),
         exchange_(call.exchange),
         as_base64_(as_base64),
         dimensions_(dimensions),
@@ -93,12 +92,12 @@ class EmbeddingGroup {
     response.body = dump_json(json::object{
         {"object", "list"},
         {"data", std::move(data)},
-        {"model", service_.model.name},
+        {"model", model_->name},
         {"usage", json::object{{"prompt_tokens", tokens_}, {"total_tokens", tokens_}}}});
     exchange_->respond(std::move(response));
   }
 
-  const Service& service_;
+  ModelLease model_;
   std::shared_ptr<Exchange> exchange_;
   bool as_base64_;
   int64_t dimensions_;
@@ -137,7 +136,7 @@ std::span<const FieldRule> embedding_rules() { return kEmbedding; }
 void create_embeddings(Service& service, Call& call) {
   const json::object body = parse_body(call.request().body);
   const Fields fields(body, kEmbedding);
-  check_model(fields, service);
+  const ServedModel& model = need_model(fields, service, call);
   const std::string format = fields.text("encoding_format").value_or("float");
   if (format != "float" && format != "base64")
     refuse_field("encoding_format", "encoding_format: found \"{}\", expected float or base64",
@@ -147,9 +146,10 @@ void create_embeddings(Service& service, Call& call) {
   plan.request.max_tokens = 0;
   plan.request.drafts = 0;
   plan.request.cache_salt = call.caller.tenant() + "\n";
-  const Prompts inputs = read_prompts(fields.require("input"), service, "input", kMostInputs);
-  for (const auto& ids : inputs) check_context(service, static_cast<int64_t>(ids.size()), 0, plan);
-  auto group = std::make_shared<EmbeddingGroup>(service, call, inputs.size(), format == "base64",
+  const Prompts inputs = read_prompts(fields.require("input"), model, "input", kMostInputs);
+  for (const auto& ids : inputs)
+    check_context(service, call, static_cast<int64_t>(ids.size()), 0, plan);
+  auto group = std::make_shared<EmbeddingGroup>(call, inputs.size(), format == "base64",
                                                 fields.integer("dimensions").value_or(0));
   for (size_t i = 0; i < inputs.size(); ++i) {
     GenerationPlan own = plan;

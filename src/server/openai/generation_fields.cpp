@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "server/model_host.h"
 
 namespace headgate {
 namespace {
@@ -103,7 +104,7 @@ void read_limits(const Fields& fields, int64_t vocabulary, AnswerLimits& limits)
   limits.thinking_tokens = budget ? *budget : fields.integer("thinking_token_budget").value_or(-1);
 }
 
-void read_stops(const Fields& fields, const Service& service, GenerationPlan& plan) {
+void read_stops(const Fields& fields, const ServedModel& model, GenerationPlan& plan) {
   for (std::string& text : fields.texts("stop")) {
     if (text.empty())
       refuse_field("stop", "stop: found an empty text, expected at least one character");
@@ -111,9 +112,8 @@ void read_stops(const Fields& fields, const Service& service, GenerationPlan& pl
       refuse_field("stop", "stop: found {} bytes, expected at most 1024", text.size());
     plan.stop.push_back(std::move(text));
   }
-  if (!fields.boolean("ignore_eos").value_or(false))
-    plan.request.stop_tokens = service.model.stop_tokens;
-  const int64_t vocabulary = service.model.engine->model().config().vocabulary;
+  if (!fields.boolean("ignore_eos").value_or(false)) plan.request.stop_tokens = model.stop_tokens;
+  const int64_t vocabulary = model.engine->model().config().vocabulary;
   for (const int32_t id : read_ids(fields, "stop_token_ids", vocabulary))
     plan.request.stop_tokens.push_back(id);
 }
@@ -133,10 +133,10 @@ std::vector<FieldRule> join_rules(std::initializer_list<std::span<const FieldRul
   return out;
 }
 
-void read_sampling(const Fields& fields, const Service& service, const Call& call,
-                   GenerationPlan& plan) {
+void read_sampling(const Fields& fields, const Call& call, GenerationPlan& plan) {
+  const ServedModel& model = *call.model;
   SamplingParams& p = plan.request.sampling;
-  p = service.model.sampling_defaults;
+  p = model.sampling_defaults;
   set_number(fields, "temperature", p.temperature);
   set_number(fields, "top_p", p.top_p);
   set_number(fields, "min_p", p.min_p);
@@ -146,11 +146,11 @@ void read_sampling(const Fields& fields, const Service& service, const Call& cal
   set_number(fields, "frequency_penalty", p.frequency_penalty);
   if (const auto k = fields.integer("top_k"))
     p.top_k = static_cast<int32_t>(std::max<int64_t>(*k, 0));
-  const int64_t vocabulary = service.model.engine->model().config().vocabulary;
+  const int64_t vocabulary = model.engine->model().config().vocabulary;
   p.logit_bias = read_bias(fields, vocabulary);
   const auto seed = fields.integer("seed");
   p.seed = seed ? static_cast<uint64_t>(*seed) : std::random_device{}();
-  read_stops(fields, service, plan);
+  read_stops(fields, model, plan);
   read_limits(fields, vocabulary, plan.limits);
   plan.include_stop_text = fields.boolean("include_stop_str_in_output").value_or(false);
   plan.skip_special = fields.boolean("skip_special_tokens").value_or(true);
@@ -176,18 +176,18 @@ bool wants_usage(const Fields& fields) {
       .value_or(false);
 }
 
-void check_model(const Fields& fields, const Service& service) {
-  const auto name = fields.text("model");
-  if (!name || service.model.answers_to(*name)) return;
-  throw ApiError(404, "model_not_found",
-                 fmt::format("the model \"{}\" does not exist here: this server has \"{}\"", *name,
-                             service.model.name),
-                 "model");
+const ServedModel& need_model(const Fields& fields, Service& service, Call& call) {
+  if (!call.model) {
+    const std::string name = fields.text("model").value_or("");
+    call.model = service.host->take(name);
+    if (!call.model) throw ModelAway(name);
+  }
+  return *call.model;
 }
 
-void check_context(const Service& service, int64_t prompt_tokens, int64_t asked,
+void check_context(const Service& service, const Call& call, int64_t prompt_tokens, int64_t asked,
                    GenerationPlan& plan) {
-  const int64_t context = service.model.engine->context();
+  const int64_t context = call.model->engine->context();
   if (prompt_tokens >= context && asked != 0) {
     // In words that other packages look for when they tell this error from others.
     throw ApiError(400, "context_length_exceeded",
@@ -208,12 +208,12 @@ void check_context(const Service& service, int64_t prompt_tokens, int64_t asked,
 
 namespace {
 
-json::object one_logprob(const Service& service, int32_t id, float logprob) {
-  const std::string_view bytes = service.model.tokenizer->token_bytes(id);
+json::object one_logprob(const ServedModel& model, int32_t id, float logprob) {
+  const std::string_view bytes = model.tokenizer->token_bytes(id);
   json::array numbers;
   for (const char byte : bytes)
     numbers.push_back(static_cast<int64_t>(static_cast<unsigned char>(byte)));
-  return {{"token", service.model.tokenizer->token_text(id)},
+  return {{"token", model.tokenizer->token_text(id)},
           // JSON has no infinity: what is impossible is only very unlikely.
           {"logprob", std::max(static_cast<double>(logprob), -9999.0)},
           {"bytes", std::move(numbers)}};
@@ -221,11 +221,11 @@ json::object one_logprob(const Service& service, int32_t id, float logprob) {
 
 }  // namespace
 
-json::object chat_logprob(const Service& service, const SampledToken& token) {
-  json::object out = one_logprob(service, token.token, token.logprob);
+json::object chat_logprob(const ServedModel& model, const SampledToken& token) {
+  json::object out = one_logprob(model, token.token, token.logprob);
   json::array top;
   for (const TokenLogprob& other : token.top_logprobs)
-    top.push_back(one_logprob(service, other.token, other.logprob));
+    top.push_back(one_logprob(model, other.token, other.logprob));
   out["top_logprobs"] = std::move(top);
   return out;
 }

@@ -154,7 +154,7 @@ std::string cache_key(const OutputForm& form, const ChatInput& input,
 }
 
 std::shared_ptr<const TokenConstraint> compiled(const OutputForm& form, const ChatInput& input,
-                                                const Service& service,
+                                                const ServedModel& model,
                                                 const GenerationPlan& plan) {
   const auto reasoning =
       plan.parser ? plan.parser->reasoning : OutputParserOptions::Reasoning::kNone;
@@ -166,9 +166,9 @@ std::shared_ptr<const TokenConstraint> compiled(const OutputForm& form, const Ch
     refuse_field("response_format", "the schema or grammar has {} bytes, at most {} are possible",
                  key.size(), kGrammarBytes);
   }
-  const TokenTrie& trie = *service.trie;
+  const TokenTrie& trie = *model.trie;
   // Tenants do not share: who waits for a compilation would learn what others use.
-  return service.constraints->get(plan.request.cache_salt + "\n" + key, [&] {
+  return model.constraints->get(plan.request.cache_salt + "\n" + key, [&] {
     Grammar grammar;
     if (tools) {
       ToolGrammarOptions options;
@@ -182,7 +182,7 @@ std::shared_ptr<const TokenConstraint> compiled(const OutputForm& form, const Ch
       grammar = content_grammar(form, trie);
     }
     allow_reasoning(grammar, trie, reasoning);
-    return std::make_shared<const GrammarConstraint>(grammar, service.trie);
+    return std::make_shared<const GrammarConstraint>(grammar, model.trie);
   });
 }
 
@@ -191,13 +191,13 @@ std::shared_ptr<const TokenConstraint> compiled(const OutputForm& form, const Ch
 namespace {
 
 // Lengths, words and tokens go around the form, or stand alone.
-void add_limits(const Service& service, GenerationPlan& plan) {
+void add_limits(const ServedModel& model, GenerationPlan& plan) {
   AnswerLimits& limits = plan.limits;
   if (plan.parser) limits.reasoning = plan.parser->reasoning;
   limits.end_tokens = plan.request.stop_tokens;
   if (!limits.limits_anything()) return;
   try {
-    plan.request.constraint = limit_answer(plan.request.constraint, limits, service.trie);
+    plan.request.constraint = limit_answer(plan.request.constraint, limits, model.trie);
   } catch (const Error& error) {
     throw ApiError(400, "invalid_value", error.what(), "bad_words");
   }
@@ -205,7 +205,7 @@ void add_limits(const Service& service, GenerationPlan& plan) {
 
 }  // namespace
 
-void apply_output_form(const OutputForm& form, const ChatInput& input, const Service& service,
+void apply_output_form(const OutputForm& form, const ChatInput& input, const ServedModel& model,
                        GenerationPlan& plan) {
   const bool must_call = form.tool_choice.kind == ToolChoice::Kind::kRequired ||
                          form.tool_choice.kind == ToolChoice::Kind::kNamed;
@@ -215,14 +215,14 @@ void apply_output_form(const OutputForm& form, const ChatInput& input, const Ser
     throw ApiError(400, "unsupported", "tool_choice: this model's template knows no tools",
                    "tool_choice");
   try {
-    plan.request.constraint = compiled(form, input, service, plan);
+    plan.request.constraint = compiled(form, input, model, plan);
   } catch (const ApiError&) {
     throw;
   } catch (const Error& error) {
     const char* param = form.kind == OutputForm::Kind::kText ? "tools" : "response_format";
     throw ApiError(400, "invalid_schema", error.what(), param);
   }
-  add_limits(service, plan);
+  add_limits(model, plan);
 }
 
 }  // namespace headgate

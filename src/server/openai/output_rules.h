@@ -32,7 +32,7 @@ void read_structured_outputs(const json::object& wanted, OutputForm& form);
 
 // Sets plan.request.constraint where the form asks for one. Throws ApiError 400 for a schema that
 // cannot be used.
-void apply_output_form(const OutputForm& form, const ChatInput& input, const Service& service,
+void apply_output_form(const OutputForm& form, const ChatInput& input, const ServedModel& model,
                        GenerationPlan& plan);
 
 }  // namespace headgate

@@ -14,7 +14,7 @@ using Prompts = std::vector<std::vector<int32_t>>;
 
 // Throws ApiError 400, naming `field`, for what is none and for more than `most`. An empty text
 // becomes the token that a document begins with.
-Prompts read_prompts(const json::value& value, const Service& service, const std::string& field,
+Prompts read_prompts(const json::value& value, const ServedModel& model, const std::string& field,
                      int64_t most);
 
 }  // namespace headgate

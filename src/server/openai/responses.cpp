@@ -74,7 +74,7 @@ void read_reasoning(const Fields& fields, ChatInput& input) {
 }
 
 // The fields of a response that echo its request.
-json::object base_of(const Fields& fields, const Service& service, const std::string& id) {
+json::object base_of(const Fields& fields, const ServedModel& model, const std::string& id) {
   return {
       {"id", id},
       {"object", "response"},
@@ -85,18 +85,18 @@ json::object base_of(const Fields& fields, const Service& service, const std::st
       {"incomplete_details", nullptr},
       {"instructions", value_or(fields, "instructions", nullptr)},
       {"max_output_tokens", value_or(fields, "max_output_tokens", nullptr)},
-      {"model", service.model.name},
+      {"model", model.name},
       {"output", json::array()},
       {"parallel_tool_calls", value_or(fields, "parallel_tool_calls", true)},
       {"previous_response_id", value_or(fields, "previous_response_id", nullptr)},
       {"reasoning",
        value_or(fields, "reasoning", json::object{{"effort", nullptr}, {"summary", nullptr}})},
       {"store", value_or(fields, "store", true)},
-      {"temperature", value_or(fields, "temperature", service.model.sampling_defaults.temperature)},
+      {"temperature", value_or(fields, "temperature", model.sampling_defaults.temperature)},
       {"text", value_or(fields, "text", json::object{{"format", json::object{{"type", "text"}}}})},
       {"tool_choice", value_or(fields, "tool_choice", "auto")},
       {"tools", value_or(fields, "tools", json::array())},
-      {"top_p", value_or(fields, "top_p", service.model.sampling_defaults.top_p)},
+      {"top_p", value_or(fields, "top_p", model.sampling_defaults.top_p)},
       {"truncation", "disabled"},
       {"usage", nullptr},
       {"user", value_or(fields, "user", nullptr)},
@@ -126,8 +126,9 @@ void start_in_background(Service& service, const Call& call, GenerationPlan plan
   plan.detached = true;
   try {
     service.background.set_request(
-        id, start_generation(service, call, std::move(plan),
-                             response_listener(call, std::move(frame), stream)));
+        id, call.model,
+        start_generation(service, call, std::move(plan),
+                         response_listener(call, std::move(frame), stream)));
   } catch (...) {
     service.background.remove(id);
     store->remove(call.caller.tenant(), id);
@@ -150,8 +151,8 @@ std::span<const FieldRule> response_rules() { return kResponse; }
 void create_response(Service& service, Call& call) {
   const json::object body = parse_body(call.request().body);
   const Fields fields(body, kResponse);
-  check_model(fields, service);
-  need_chat_template(service);
+  const ServedModel& model = need_model(fields, service, call);
+  need_chat_template(model);
   const auto truncation = fields.text("truncation");
   if (truncation && *truncation != "disabled")
     throw ApiError(400, "unsupported", "truncation: only \"disabled\": a prompt is never cut",
@@ -166,7 +167,7 @@ void create_response(Service& service, Call& call) {
   for (json::value& message : messages_of_input(given))
     frame.conversation.push_back(std::move(message));
   frame.input = items_of_input(given);
-  frame.base = base_of(fields, service, frame.id);
+  frame.base = base_of(fields, model, frame.id);
   if (fields.boolean("store").value_or(true)) frame.store = service.responses;
   const bool background = fields.boolean("background").value_or(false);
   if (background && !frame.store)
@@ -185,11 +186,11 @@ void create_response(Service& service, Call& call) {
   read_reasoning(fields, input);
 
   GenerationPlan plan;
-  read_sampling(fields, service, call, plan);
-  plan_chat(input, render_chat(input, service), service, random_token(9), plan);
-  check_context(service, static_cast<int64_t>(plan.request.prompt.size()),
+  read_sampling(fields, call, plan);
+  plan_chat(input, render_chat(input, model), model, random_token(9), plan);
+  check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()),
                 fields.integer("max_output_tokens").value_or(-1), plan);
-  apply_output_form(form, input, service, plan);
+  apply_output_form(form, input, model, plan);
   const bool stream = fields.boolean("stream").value_or(false);
   if (background) {
     start_in_background(service, call, std::move(plan), std::move(frame), stream);
@@ -235,11 +236,7 @@ void cancel_response(Service& service, Call& call) {
   if (background == nullptr || *background != true)
     throw ApiError(400, "not_background",
                    "only background responses can be cancelled: close the connection instead");
-  const std::optional<RequestId> request = service.background.find(call.id);
-  if (request) {
-    service.model.engine->cancel(*request);
-    response["status"] = "cancelled";
-  }
+  if (service.background.cancel(call.id)) response["status"] = "cancelled";
   HttpResponse answer;
   answer.body = dump_json(response);
   call.exchange->respond(std::move(answer));
