@@ -13,6 +13,7 @@ OutputParserOptions answer_parser_options(const ChatTemplate& chat_template,
     options.reasoning = OutputParserOptions::Reasoning::kOpen;
   } else if (chat_template.knows_thinking()) {
     options.reasoning = OutputParserOptions::Reasoning::kMayOpen;
+    options.reasoning_expected = chat_template.leaves_think_to_model(prompt);
   }
   if (!tools.empty()) options.tools = chat_template.tool_style();
   options.declared_tools = tools;

@@ -86,13 +86,27 @@ std::string cut_at_mark(std::string prompt) {
   return prompt;
 }
 
+// Tried out, since templates say so in many ways.
+bool writes_think(const jinja::Template& chat_template) {
+  const json::object message{{"role", "user"}, {"content", "x"}};
+  const json::object variables{
+      {"messages", json::array{message}}, {"tools", nullptr},        {"documents", nullptr},
+      {"add_generation_prompt", true},    {"enable_thinking", true}, {"thinking", true}};
+  try {
+    return opens_think(chat_template.render(variables, 0));
+  } catch (const Error&) {
+    return false;  // it wants another conversation
+  }
+}
+
 }  // namespace
 
 ChatTemplate::ChatTemplate(std::string_view source, const std::string& name)
     : source_(source),
       template_(source, name),
       tool_style_(find_tool_style(source)),
-      knows_thinking_(contains(source, "<think>")) {}
+      knows_thinking_(contains(source, "<think>")),
+      writes_think_(knows_thinking_ && writes_think(template_)) {}
 
 ChatTemplate ChatTemplate::from_config(const json::value& chat_template, const std::string& name) {
   if (chat_template.is_string()) return {view(chat_template.get_string()), name};
@@ -150,6 +164,13 @@ std::string ChatTemplate::render(const RenderInput& input) const {
   const jinja::Template& chosen = with_tools_ && !input.tools.empty() ? *with_tools_ : template_;
   std::string prompt = chosen.render(variables, now);
   return input.continue_final_message ? cut_at_mark(std::move(prompt)) : prompt;
+}
+
+bool ChatTemplate::leaves_think_to_model(std::string_view prompt) const {
+  constexpr std::string_view kClosed = "</think>";
+  if (!knows_thinking_ || writes_think_) return false;
+  const std::string_view text = jinja::strip_text(prompt, jinja::Side::kRight, nullptr);
+  return text.size() < kClosed.size() || text.substr(text.size() - kClosed.size()) != kClosed;
 }
 
 bool opens_think(std::string_view prompt) {

@@ -53,6 +53,9 @@ class ChatTemplate {
   ToolStyle tool_style() const { return tool_style_; }
   // The template mentions <think>: answers may hold reasoning.
   bool knows_thinking() const { return knows_thinking_; }
+  // A model that keeps to the template may begin its answer to `prompt` with <think>. Not where
+  // the template writes that tag itself when thinking is asked for, or has just closed it.
+  bool leaves_think_to_model(std::string_view prompt) const;
   const std::string& source() const { return source_; }
 
  private:
@@ -61,6 +64,7 @@ class ChatTemplate {
   std::optional<jinja::Template> with_tools_;
   ToolStyle tool_style_ = ToolStyle::kNone;
   bool knows_thinking_ = false;
+  bool writes_think_ = false;  // opens <think> itself when asked to
 };
 
 // Whether a prompt ends inside of an open <think>: the answer then begins with reasoning.

@@ -119,6 +119,21 @@ TEST(ChatTemplate, KnowsToolStyleAndThinking) {
   EXPECT_FALSE(opens_think("<|im_start|>user\n<think> hm<|im_end|>\n<|im_start|>assistant\n"));
 }
 
+TEST(ChatTemplate, LeavesThinkToTheModelWhereItDoesNotWriteItself) {
+  constexpr std::string_view kPrompt = "<|im_start|>assistant\n";
+  // As Qwen3-Next's hybrids, Qwen3's first models, and one that knows nothing of it.
+  const ChatTemplate writes("{% if enable_thinking %}<|im_start|>assistant\n<think>\n{% endif %}",
+                            "t");
+  EXPECT_FALSE(writes.leaves_think_to_model(kPrompt));
+  const ChatTemplate leaves("{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}", "t");
+  EXPECT_TRUE(leaves.leaves_think_to_model(kPrompt));
+  EXPECT_FALSE(leaves.leaves_think_to_model("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
+  EXPECT_FALSE(ChatTemplate("x", "t").leaves_think_to_model(kPrompt));
+  // A template that refuses the trial may still be used.
+  const ChatTemplate refuses("{% if messages %}{{ raise_exception('no') }}{% endif %}<think>", "t");
+  EXPECT_TRUE(refuses.leaves_think_to_model(kPrompt));
+}
+
 TEST(Messages, FlattenTextParts) {
   const json::array messages = conversation(
       R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "x": 1}])");

@@ -20,6 +20,12 @@ struct OutputParserOptions {
     kOpen      // the prompt ended inside of <think>
   };
   Reasoning reasoning = Reasoning::kNone;
+  // With kMayOpen: false where only a model that errs would. It is parsed all the same, but an
+  // answer that is held to a form must not begin so.
+  bool reasoning_expected = true;
+  Reasoning before_a_form() const {
+    return reasoning == Reasoning::kMayOpen && !reasoning_expected ? Reasoning::kNone : reasoning;
+  }
   ToolStyle tools = ToolStyle::kNone;
   json::array declared_tools;            // types of XML parameters come from their schemas
   std::string call_id_prefix = "call_";  // ids are this and a number; make it unique per answer

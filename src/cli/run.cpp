@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "chat/answer_stream.h"
 #include "chat/message.h"
 #include "cli/args.h"
 #include "cli/assistant.h"
@@ -166,16 +167,13 @@ std::shared_ptr<const TokenConstraint> constraint_of(const ConstraintText& form,
                                                      const Assistant& assistant,
                                                      const Completion& completion,
                                                      const CompletionRequest& request) {
-  using Reasoning = OutputParserOptions::Reasoning;
-  Reasoning reasoning = Reasoning::kNone;
+  auto reasoning = OutputParserOptions::Reasoning::kNone;
   ToolStyle style = ToolStyle::kNone;
   if (request.chat) {
     style = assistant.chat_template->tool_style();
-    if (opens_think(completion.render(*request.chat))) {
-      reasoning = Reasoning::kOpen;
-    } else if (assistant.chat_template->knows_thinking()) {
-      reasoning = Reasoning::kMayOpen;
-    }
+    reasoning = answer_parser_options(*assistant.chat_template, completion.render(*request.chat),
+                                      request.chat->tools, "call_")
+                    .before_a_form();
   }
   return make_constraint(form, assistant.tokenizer, assistant.stop_tokens, style, reasoning);
 }

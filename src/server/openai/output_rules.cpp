@@ -157,7 +157,7 @@ std::shared_ptr<const TokenConstraint> compiled(const OutputForm& form, const Ch
                                                 const ServedModel& model,
                                                 const GenerationPlan& plan) {
   const auto reasoning =
-      plan.parser ? plan.parser->reasoning : OutputParserOptions::Reasoning::kNone;
+      plan.parser ? plan.parser->before_a_form() : OutputParserOptions::Reasoning::kNone;
   const bool tools = form.kind == OutputForm::Kind::kText && !input.tools.empty() && plan.parser &&
                      plan.parser->tools != ToolStyle::kNone;
   if (form.kind == OutputForm::Kind::kText && !tools) return nullptr;
