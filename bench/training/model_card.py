@@ -3,9 +3,10 @@
 
     model_card.py HEADGATE MODEL --out FOLDER [--run RUN ...] [--passages TEXT] [--held-out TEXT] [--cases 200] [--needles 1024 4096 16384]
 
-FOLDER gets evaluation.json (every figure) and measured.md (tables and samples for the card). RUN are folders of `headgate train`, in
-the order in which they followed each other: their logs tell how many tokens were seen. Everything is greedy, on the threads that
-HEADGATE_THREADS names or one per core. Samples are printed as they come, mistakes included.
+FOLDER gets evaluation.json (every figure), measured.md (tables and samples for the card) and log.csv (means of ten steps). RUN are
+folders of `headgate train`, or RUN:N for the first N steps of one, in the order in which they followed each other: their logs
+tell how many tokens were seen. Everything is greedy, on the threads that HEADGATE_THREADS names or one per core. Samples are
+printed as they come, mistakes included.
 """
 import argparse
 import datetime
@@ -65,22 +66,36 @@ def skill_tables(found):
     return lines
 
 
+def steps_of(run):
+    """{step: row of its log}; of a step that was done again after a crash the last time. RUN:N stands for its first N steps."""
+    run, _, last = run.partition(":")
+    with open(os.path.join(run, "log.jsonl"), encoding="utf-8") as log:
+        rows = [json.loads(line) for line in log]
+    return {row["step"]: row for row in rows if "loss" in row and (not last or row["step"] <= int(last))}
+
+
+def write_log(path, runs):
+    keys = ("loss", "main", "balance", "gradient", "rate", "max_load", "dead")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("run,step,tokens,phase," + ",".join(keys) + "\n")
+        for number, run in enumerate(runs, 1):
+            steps = steps_of(run)
+            order = sorted(steps)
+            for first in range(0, len(order), 10):
+                ten = [steps[step] for step in order[first:first + 10]]
+                means = ",".join(f"{sum(row[key] for row in ten) / len(ten):.5g}" for key in keys)
+                out.write(f"{number},{ten[-1]['step']},{ten[-1]['tokens']},{ten[-1]['phase']},{means}\n")
+
+
 def training_lines(runs):
-    tokens, seconds, phases = 0, 0.0, {}
+    tokens, phases = 0, {}
     for run in runs:
-        steps = {}
-        with open(os.path.join(run, "log.jsonl"), encoding="utf-8") as log:
-            for line in log:
-                row = json.loads(line)
-                if "loss" in row:
-                    steps[row["step"]] = row
-        before = 0
+        steps, before = steps_of(run), 0
         for step in sorted(steps):
             row = steps[step]
             new = row["tokens"] - before
             before = row["tokens"]
             tokens += new
-            seconds += new / row["tokens_per_second"]
             phase = phases.setdefault(row["phase"], [0, 0, []])
             phase[0] += 1
             phase[1] += new
@@ -90,7 +105,7 @@ def training_lines(runs):
         tail = rows[-50:]
         lines.append(f"| {name} | {count:,} | {seen:,} | {sum(r['main'] for r in tail) / len(tail):.3f} | "
                      f"{sum(r['max_load'] for r in tail) / len(tail):.2f} |")
-    lines += ["", f"{tokens:,} tokens seen in {seconds / 3600:.1f} hours of steps."]
+    lines += ["", f"{tokens:,} tokens seen."]
     return lines, tokens
 
 
@@ -128,6 +143,8 @@ def main():
         lines += ["", "## Training log", ""] + training
     lines += ["", "## Samples", "", "Greedy, unedited.", ""] + samples(program)
     os.makedirs(args.out, exist_ok=True)
+    if args.run:
+        write_log(os.path.join(args.out, "log.csv"), args.run)
     with open(os.path.join(args.out, "evaluation.json"), "w", encoding="utf-8") as f:
         json.dump(report, f, indent=1, ensure_ascii=False)
         f.write("\n")
