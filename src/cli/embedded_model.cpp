@@ -12,4 +12,6 @@ std::span<const std::byte> embedded_model() {
   return {headgate_embedded_model_begin, headgate_embedded_model_end};
 }
 
+std::string_view embedded_model_id() { return HEADGATE_EMBEDDED_ID; }
+
 }  // namespace headgate

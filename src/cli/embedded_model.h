@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 namespace headgate {
 
@@ -11,5 +12,8 @@ std::span<const std::byte> embedded_model();
 
 // How it is named in messages and reports.
 inline constexpr const char* kEmbeddedModelName = "embedded model";
+
+// What clients of a server call it: the name of the folder its file was in, such as "headgate-s".
+std::string_view embedded_model_id();
 
 }  // namespace headgate

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/assistant.h"
+#include "cli/embedded_model.h"
 
 namespace headgate {
 namespace {
@@ -122,7 +123,7 @@ ModelSpec parse_model_spec(const std::string& text) {
 }
 
 std::string model_name_of(const std::string& path) {
-  if (path.empty()) return "headgate-nano";
+  if (path.empty()) return std::string(embedded_model_id());
   std::string name = path;
   while (name.size() > 1 && name.back() == '/') name.pop_back();
   name = name.substr(name.rfind('/') + 1);

@@ -27,7 +27,7 @@ struct ModelSpec {
 // is a path, whatever is in it: "./a=b.gguf".
 ModelSpec parse_model_spec(const std::string& text);
 
-// "headgate-nano" for the embedded model, else the file's or folder's own name.
+// embedded_model_id() for the embedded model, else the file's or folder's own name.
 std::string model_name_of(const std::string& path);
 
 // What all models of a server share.
