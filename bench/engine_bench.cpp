@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,6 +43,7 @@ class Stopwatch : public RequestSink {
 
   Clock::time_point begun = Clock::now();
   std::vector<Clock::time_point> times;
+  std::vector<size_t> begins;  // times of first tokens that follow another answer
   std::atomic<bool> stop{false};
   RequestResult outcome;
 
@@ -60,6 +62,7 @@ double percentile(std::vector<double> values, double share) {
 std::vector<double> gaps(const Stopwatch& watch, Clock::time_point from, Clock::time_point to) {
   std::vector<double> out;
   for (size_t i = 1; i < watch.times.size(); ++i) {
+    if (std::binary_search(watch.begins.begin(), watch.begins.end(), i)) continue;
     if (watch.times[i] >= from && watch.times[i - 1] <= to)
       out.push_back(seconds_between(watch.times[i - 1], watch.times[i]));
   }
@@ -119,13 +122,33 @@ void bench_streams(Engine& engine, int64_t streams, int64_t prompt, int64_t toke
   std::fflush(stdout);
 }
 
+// One stream without end: answers of so many tokens one after the other, so that its own context
+// stays short.
+class Stream : public Stopwatch, public std::enable_shared_from_this<Stream> {
+ public:
+  static constexpr int64_t kTokens = 2000;
+
+  Stream(Engine& engine, uint64_t seed) : engine_(engine), seed_(seed) {}
+  void begin() {
+    begins.push_back(times.size());
+    engine_.submit(random_request(engine_.model(), 32, kTokens, seed_++), shared_from_this());
+  }
+  void finished(int32_t choice, const RequestResult& result) override {
+    if (stop.load()) return Stopwatch::finished(choice, result);
+    begin();
+  }
+
+ private:
+  Engine& engine_;
+  uint64_t seed_;
+};
+
 // Streams run; then a long prompt comes, and a short one while it loads.
 void bench_long_prompt(Engine& engine, int64_t streams, int64_t length) {
-  std::vector<std::shared_ptr<Stopwatch>> watches;
+  std::vector<std::shared_ptr<Stream>> watches;
   for (int64_t i = 0; i < streams; ++i) {
-    watches.push_back(std::make_shared<Stopwatch>());
-    engine.submit(random_request(engine.model(), 32, -1, static_cast<uint64_t>(77 + i)),
-                  watches.back());
+    watches.push_back(std::make_shared<Stream>(engine, static_cast<uint64_t>(77 + 1000 * i)));
+    watches.back()->begin();
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   const auto arrived = Clock::now();
@@ -147,10 +170,15 @@ void bench_long_prompt(Engine& engine, int64_t streams, int64_t length) {
   const double load_seconds = seconds_between(arrived, loaded);
   fmt::print("{} streams, prompt of {}: loaded in {:.2f} s", streams, length, load_seconds);
   if (streams > 0) {
-    fmt::print("; gaps p50 {:.2f} ms p99 {:.2f} before, p50 {:.2f} p99 {:.2f} ({:.2f}x) meanwhile",
-               percentile(quiet, 0.5) * 1e3, percentile(quiet, 0.99) * 1e3,
-               percentile(busy, 0.5) * 1e3, percentile(busy, 0.99) * 1e3,
-               percentile(busy, 0.99) / percentile(quiet, 0.99));
+    const auto mean = [](const std::vector<double>& all) {
+      return std::accumulate(all.begin(), all.end(), 0.0) / static_cast<double>(all.size());
+    };
+    fmt::print(
+        "; gaps p50 {:.2f} ms p99 {:.2f} before, p50 {:.2f} p99 {:.2f} ({:.2f}x) p99.9 {:.1f} "
+        "longest {:.1f} meanwhile, streams at {:.0f} % of their speed",
+        percentile(quiet, 0.5) * 1e3, percentile(quiet, 0.99) * 1e3, percentile(busy, 0.5) * 1e3,
+        percentile(busy, 0.99) * 1e3, percentile(busy, 0.99) / percentile(quiet, 0.99),
+        percentile(busy, 0.999) * 1e3, percentile(busy, 1) * 1e3, 100 * mean(quiet) / mean(busy));
   } else {
     const auto chunk = static_cast<double>(default_prefill_chunk(engine.model().config()));
     fmt::print(" ({:.0f} ms for {} tokens)",

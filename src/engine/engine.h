@@ -32,8 +32,8 @@ struct EngineOptions {
 
   // Most prompt tokens of a step; 0: default_prefill_chunk().
   int64_t prefill_chunk = 0;
-  // While others stream, a step takes so many prompt tokens that it lasts about this many times a
-  // step without any.
+  // While others stream, prompts make a step last about this many times one without any: each step,
+  // or the mean of many where these are very short.
   double prefill_slowdown = 1.75;
   int64_t drafts = -1;         // the most that a request gets; 0: no drafting, and no memory for it
   DraftOptions drafting = {};  // how they are drawn

@@ -17,6 +17,7 @@ constexpr int64_t kReplayRows = 32;
 constexpr int64_t kMostDrafting = 8;  // sequences; where more run, a step has rows enough
 constexpr int64_t kScoreBytes = int64_t{64} << 20;  // of logits of one step
 constexpr double kLongestPrefillStep = 5;           // seconds, while nobody streams
+constexpr int64_t kShortStep = 4;  // part of a step, where a short prompt waits for its end
 
 int64_t most_drafts(const EngineOptions& options) {
   return options.drafts < 0 ? kMostDrafts : std::min(options.drafts, kMostDrafts);
@@ -278,7 +279,7 @@ int64_t Scheduler::give_decode_rows(Sequence& sequence) {
   return give_rows(sequence, 1);
 }
 
-void Scheduler::plan_prompts(const std::vector<Sequence*>& reading, int64_t budget) {
+void Scheduler::plan_prompts(const std::vector<Sequence*>& reading, int64_t budget, bool streams) {
   if (budget <= 0) return;
   // Those that were preempted for an earlier one of the list are gone from it.
   const auto runs = [&](const Sequence* sequence) { return sequence->state.has_value(); };
@@ -286,14 +287,21 @@ void Scheduler::plan_prompts(const std::vector<Sequence*>& reading, int64_t budg
     if (most > 0 && sequence->rows == 0 && runs(sequence)) budget -= give_rows(*sequence, most);
   };
   if (reading.size() > 1) {
-    // Half of the step belongs to the shortest rest, so that no answer waits behind a long prompt.
+    // No answer waits behind a long prompt: half of the step belongs to the shortest rest. Where
+    // that ends in this step and nobody streams, the step is short as well, since its end is what
+    // the short one waits for.
     Sequence* shortest =
         *std::min_element(reading.begin(), reading.end(), [](const Sequence* a, const Sequence* b) {
           if (a->request().priority != b->request().priority)
             return a->request().priority > b->request().priority;
           return a->missing() < b->missing();
         });
-    give(shortest, std::max<int64_t>(budget / 2, 1));
+    const int64_t least = shortest->missing();
+    const bool ends = !streams && least <= budget / 2;
+    const bool others_stay = std::any_of(reading.begin(), reading.end(),
+                                         [&](const Sequence* s) { return s->missing() > budget; });
+    if (ends && others_stay) budget = std::max(budget / kShortStep, least);
+    give(shortest, ends ? least : std::max<int64_t>(budget / 2, 1));
   }
   for (Sequence* sequence : reading) give(sequence, budget);
 }
@@ -326,7 +334,14 @@ void Scheduler::plan() {
   if (reading.empty()) return;
   std::sort(reading.begin(), reading.end(),
             [](const Sequence* a, const Sequence* b) { return FairShares::before(*a, *b); });
-  plan_prompts(reading, budget_.tokens(decoding, static_cast<int64_t>(reading.size())));
+  const auto is_long = [](const Sequence* sequence) {
+    return sequence->size() > PrefillBudget::kLongPrompt;
+  };
+  const PrefillBudget::Share share =
+      budget_.share(decoding, static_cast<int64_t>(reading.size()),
+                    std::count_if(reading.begin(), reading.end(), is_long));
+  if (!share.long_prompts) std::erase_if(reading, is_long);
+  plan_prompts(reading, share.tokens, decoding > 0);
 }
 
 void Scheduler::describe(EngineStats& stats) const {

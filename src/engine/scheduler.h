@@ -81,7 +81,7 @@ class Scheduler {
   // this one has to wait, or was preempted itself.
   bool reserve(Sequence& sequence, int64_t rows);
   void plan();
-  void plan_prompts(const std::vector<Sequence*>& reading, int64_t budget);
+  void plan_prompts(const std::vector<Sequence*>& reading, int64_t budget, bool streams);
   int64_t give_rows(Sequence& sequence, int64_t most);
   // One row of a decoding sequence, and drafts where they pay; 0 when there is no room.
   int64_t give_decode_rows(Sequence& sequence);

@@ -76,7 +76,7 @@ double settled_step(double each, double slowdown, int64_t reading = 1) {
   PrefillBudget budget(4096, slowdown, 5);
   double step = 0;
   for (int i = 0; i < 300; ++i) {
-    const int64_t tokens = budget.tokens(4, reading);
+    const int64_t tokens = budget.share(4, reading, 0).tokens;
     const double seconds = 0.010 + each * static_cast<double>(tokens);
     budget.record(4, tokens, seconds);
     if (tokens > 0) step = seconds;
@@ -99,11 +99,63 @@ TEST(PrefillBudget, StreamsWaitLongerWhereMorePromptsWaitThanStreamsRun) {
 
 TEST(PrefillBudget, PromptsAloneTakeWholeChunksWhileTheseAreShort) {
   PrefillBudget budget(4096, 2, 5);
-  EXPECT_EQ(budget.tokens(0, 1), 4096);
+  EXPECT_EQ(budget.share(0, 1, 1).tokens, 4096);
   budget.record(0, 4096, 1.0);
-  EXPECT_EQ(budget.tokens(0, 1), 4096);
+  EXPECT_EQ(budget.share(0, 1, 1).tokens, 4096);
   for (int i = 0; i < 50; ++i) budget.record(0, 4096, 20.0);
-  EXPECT_NEAR(static_cast<double>(budget.tokens(0, 1)), 1024, 64);
+  EXPECT_NEAR(static_cast<double>(budget.share(0, 1, 0).tokens), 1024, 64);
+}
+
+// What steps of a small model become while a long prompt loads, of which each step that touches it
+// reads `keys` seconds' worth.
+struct Loading {
+  int64_t steps = 0, pauses = 0, tokens = 0;
+  double seconds = 0, longest = 0;
+};
+Loading load_long_prompt(double quiet, double keys, double slowdown) {
+  PrefillBudget budget(4096, slowdown, 5);
+  for (int i = 0; i < 40; ++i) budget.record(4, 0, quiet);
+  Loading out;
+  for (int i = 0; i < 6000; ++i) {
+    const PrefillBudget::Share share = budget.share(4, 1, 1);
+    const int64_t tokens = share.long_prompts ? share.tokens : 0;
+    const double seconds =
+        quiet + (tokens > 0 ? keys + 0.00005 * static_cast<double>(tokens) : 0.0);
+    budget.record(4, tokens, seconds);
+    if (i < 2000) continue;  // learning
+    ++out.steps;
+    out.pauses += seconds > 2.5 * quiet ? 1 : 0;
+    out.tokens += tokens;
+    out.seconds += seconds;
+    out.longest = std::max(out.longest, seconds);
+  }
+  return out;
+}
+
+TEST(PrefillBudget, LongPromptsLoadInRarePausesWhereStepsAreShort) {
+  const Loading load = load_long_prompt(0.00025, 0.0006, 1.75);
+  EXPECT_GT(load.pauses, 0);
+  EXPECT_LT(load.pauses, load.steps / 100);
+  EXPECT_LT(load.longest, 0.018);
+  EXPECT_LT(load.seconds / static_cast<double>(load.steps), 1.75 * 0.00025);
+  // In every step there would be room for none of them.
+  EXPECT_GT(static_cast<double>(load.tokens) / load.seconds, 3000);
+}
+
+TEST(PrefillBudget, LongPromptsTakePartInEveryStepWhereStepsAreLong) {
+  const Loading load = load_long_prompt(0.010, 0.0006, 1.75);
+  EXPECT_EQ(load.pauses, 0);
+  EXPECT_NEAR(load.longest, 0.0175, 0.002);
+}
+
+TEST(PrefillBudget, ShortPromptsDoNotWaitForPauses) {
+  PrefillBudget budget(4096, 1.75, 5);
+  for (int i = 0; i < 40; ++i) budget.record(4, 0, 0.00025);
+  EXPECT_TRUE(budget.share(4, 2, 1).long_prompts);
+  const PrefillBudget::Share next = budget.share(4, 2, 1);
+  EXPECT_FALSE(next.long_prompts);
+  EXPECT_GT(next.tokens, 0);
+  EXPECT_TRUE(budget.share(4, 2, 0).long_prompts);  // there is none
 }
 
 TEST(Checkpoints, AreFewAndWhereTheyServe) {
