@@ -5,24 +5,12 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "tests/golden/engine_fixture.h"
+#include "tests/golden/engine_mixtures.h"
 
 namespace headgate {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Recorder : public Listener {
- public:
-  bool tokens(int32_t choice, std::span<const SampledToken> tokens) override {
-    for (const SampledToken& token : tokens) {
-      said.push_back(token.logprob);
-      for (const TokenLogprob& other : token.top_logprobs) said.push_back(other.logprob);
-    }
-    return Listener::tokens(choice, tokens);
-  }
-  std::vector<float> said;
-};
 
 class EngineDiskTest : public EngineFixture {
  protected:
@@ -77,11 +65,8 @@ TEST_P(EngineDiskTest, WarmAnswersAreTheColdOnesAfterRestartsAndDamage) {
   plain.prefix_cache = true;
   std::unique_ptr<Engine> warm = make(on_disk(plain));
 
-  std::vector<std::vector<int32_t>> conversations(4);
-  uint64_t index = 0;
-  const auto draw = [&](int64_t below) {
-    return static_cast<int64_t>(random_bits(9, 5, index++) % static_cast<uint64_t>(below));
-  };
+  Conversations conversations(4, 9);
+  const auto tokens = [&](int64_t count, uint64_t seed) { return random_tokens(count, seed); };
   int64_t from_disk = 0, stored = 0;
   for (int round = 0; round < 20; ++round) {
     if (round % 3 == 2) {
@@ -92,27 +77,17 @@ TEST_P(EngineDiskTest, WarmAnswersAreTheColdOnesAfterRestartsAndDamage) {
     std::vector<std::pair<size_t, std::pair<std::shared_ptr<Recorder>, std::shared_ptr<Recorder>>>>
         turns;
     for (int i = 0; i < 2; ++i) {
-      const auto which = static_cast<size_t>(draw(4));
-      std::vector<int32_t>& text = conversations[which];
-      const int64_t action = draw(8), size = static_cast<int64_t>(text.size());
-      if (action == 0 && size > 0) text[static_cast<size_t>(draw(size))] ^= 1;
-      if (action == 1 && size > 0) text.resize(static_cast<size_t>(draw(size)));
-      if (action == 2) text = conversations[static_cast<size_t>(draw(4))];
-      if (action != 3 || text.empty()) {
-        const std::vector<int32_t> more = random_tokens(20 + draw(90), index);
-        text.insert(text.end(), more.begin(), more.end());
-      }
-      if (text.size() > 700) text.erase(text.begin() + 20, text.end() - 100);
-      Request request = any_request(index);
-      request.prompt = text;
+      const Conversations::Turn next = conversations.next(20, 90, tokens);
+      Request request = any_request(next.index);
+      request.prompt = conversations.texts[next.which];
       request.sampling.top_logprobs = 8;
-      request.checkpoints = {10, size, size / 2};
-      request.cache_salt = which == 3 ? "other" : "";
+      request.checkpoints = {10, next.before, next.before / 2};
+      request.cache_salt = next.which == 3 ? "other" : "";
       auto told_warm = std::make_shared<Recorder>(), told_cold = std::make_shared<Recorder>();
       cold.submit(request, told_cold);
       const RequestId id = warm->submit(request, told_warm);
-      if (action == 4) warm->cancel(id);
-      turns.push_back({which, {told_warm, told_cold}});
+      if (next.action == 4) warm->cancel(id);
+      turns.push_back({next.which, {told_warm, told_cold}});
     }
     for (const auto& [which, told] : turns) {
       told.first->wait();
@@ -120,7 +95,7 @@ TEST_P(EngineDiskTest, WarmAnswersAreTheColdOnesAfterRestartsAndDamage) {
       const RequestResult& result = told.first->result();
       if (result.reason == FinishReason::kCancelled) continue;
       from_disk += result.from_disk ? result.cached_tokens : 0;
-      ASSERT_EQ(told.first->said, told.second->said) << "round " << round;
+      ASSERT_EQ(told.first->logprobs, told.second->logprobs) << "round " << round;
       ASSERT_EQ(told.first->answer(), told.second->answer()) << "round " << round;
     }
     stored = std::max(stored, warm->stats().disk.stored);

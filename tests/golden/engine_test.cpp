@@ -4,8 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sampling/token_constraint.h"
-#include "tests/golden/engine_fixture.h"
+#include "tests/golden/engine_mixtures.h"
 
 namespace headgate {
 namespace {
@@ -45,6 +44,32 @@ TEST_P(EngineTest, ManyAtOnceSayWhatEachSaysAlone) {
   }
   if (model_->has_mtp()) {
     EXPECT_GT(drafted, 0);
+  }
+}
+
+TEST_P(EngineTest, LongPromptsBesideStreamsAndShortOnesSayWhatEachSaysAlone) {
+  std::vector<Request> requests;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    requests.push_back(any_request(seed));
+    requests.back().max_tokens = seed <= 3 ? 150 : 5;
+  }
+  requests[3].prompt = random_tokens(2500, 4);
+  requests[4].prompt = random_tokens(2200, 5);
+  EngineOptions options;
+  options.context = 4096;
+  options.prefix_cache = false;
+  const auto engine = make(options);
+  std::vector<std::shared_ptr<Listener>> together, apart;
+  for (std::vector<std::shared_ptr<Listener>>* listeners : {&apart, &together}) {
+    for (const Request& request : requests) {
+      listeners->push_back(std::make_shared<Listener>());
+      engine->submit(request, listeners->back());
+      if (listeners == &apart) apart.back()->wait();
+    }
+  }
+  for (size_t i = 0; i < requests.size(); ++i) {
+    together[i]->wait();
+    EXPECT_EQ(together[i]->answer(), apart[i]->answer()) << i;
   }
 }
 
@@ -89,26 +114,6 @@ TEST_P(EngineTest, ShortMemoryPreemptsAndChangesNoText) {
     EXPECT_EQ(listeners[i]->answer(), alone(requests[i])) << i;
 }
 
-// What a choice said, with the bits of its log-probabilities.
-struct Said {
-  std::vector<int32_t> tokens;
-  std::vector<float> logprobs;
-  bool operator==(const Said&) const = default;
-};
-
-class Recorder : public Listener {
- public:
-  bool tokens(int32_t choice, std::span<const SampledToken> tokens) override {
-    for (const SampledToken& token : tokens) {
-      said.tokens.push_back(token.token);
-      said.logprobs.push_back(token.logprob);
-      for (const TokenLogprob& other : token.top_logprobs) said.logprobs.push_back(other.logprob);
-    }
-    return Listener::tokens(choice, tokens);
-  }
-  Said said;
-};
-
 // Conversations that grow, are edited, cut, forked, answered again and broken off, several at a
 // time, in memory that is too small for all of them: warm answers are the cold ones, bit for bit.
 TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
@@ -123,11 +128,8 @@ TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
   options.prefix_cache = false;
   Engine cold(other_model, text_tokens(), options);
 
-  std::vector<std::vector<int32_t>> conversations(5);
-  uint64_t index = 0;
-  const auto draw = [&](int64_t below) {
-    return static_cast<int64_t>(random_bits(3, 5, index++) % static_cast<uint64_t>(below));
-  };
+  Conversations conversations(5, 3);
+  const auto tokens = [&](int64_t count, uint64_t seed) { return random_tokens(count, seed); };
   int64_t cached = 0;
   for (int round = 0; round < 24; ++round) {
     struct Turn {
@@ -136,27 +138,17 @@ TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
     };
     std::vector<Turn> turns;
     for (int i = 0; i < 3; ++i) {
-      const auto which = static_cast<size_t>(draw(5));
-      std::vector<int32_t>& text = conversations[which];
-      const int64_t action = draw(8), size = static_cast<int64_t>(text.size());
-      if (action == 0 && size > 0) text[static_cast<size_t>(draw(size))] ^= 1;
-      if (action == 1 && size > 0) text.resize(static_cast<size_t>(draw(size)));
-      if (action == 2) text = conversations[static_cast<size_t>(draw(5))];
-      if (action != 3 || text.empty()) {  // 3: the same again
-        const std::vector<int32_t> more = random_tokens(1 + draw(70), index);
-        text.insert(text.end(), more.begin(), more.end());
-      }
-      if (text.size() > 700) text.erase(text.begin() + 20, text.end() - 100);
-      Request request = any_request(index);
-      request.prompt = text;
+      const Conversations::Turn next = conversations.next(1, 70, tokens);
+      Request request = any_request(next.index);
+      request.prompt = conversations.texts[next.which];
       request.sampling.top_logprobs = 8;
-      request.checkpoints = {10, size, size / 2};
-      request.cache_salt = which == 4 ? "other" : "";
-      turns.push_back({which, std::make_shared<Recorder>(), std::make_shared<Recorder>()});
+      request.checkpoints = {10, next.before, next.before / 2};
+      request.cache_salt = next.which == 4 ? "other" : "";
+      turns.push_back({next.which, std::make_shared<Recorder>(), std::make_shared<Recorder>()});
       cold.submit(request, turns.back().cold);
       const RequestId id = warm->submit(request, turns.back().warm);
-      if (action == 4) warm->cancel(id);
-      if (action >= 6) turns.back().warm->wait();  // else it runs beside the next
+      if (next.action == 4) warm->cancel(id);
+      if (next.action >= 6) turns.back().warm->wait();  // else it runs beside the next
     }
     for (const Turn& turn : turns) {
       turn.warm->wait();
@@ -165,9 +157,10 @@ TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
       cached += result.cached_tokens;
       EXPECT_LE(result.cached_tokens, result.miss_position);
       if (result.reason == FinishReason::kCancelled) continue;
-      ASSERT_EQ(turn.warm->said, turn.cold->said) << "round " << round;
-      std::vector<int32_t>& text = conversations[turn.which];
-      text.insert(text.end(), turn.warm->said.tokens.begin(), turn.warm->said.tokens.end());
+      ASSERT_EQ(turn.warm->answer(), turn.cold->answer()) << "round " << round;
+      ASSERT_EQ(turn.warm->logprobs, turn.cold->logprobs) << "round " << round;
+      std::vector<int32_t>& text = conversations.texts[turn.which];
+      text.insert(text.end(), turn.warm->answer().begin(), turn.warm->answer().end());
     }
   }
   EXPECT_GT(cached, 1000);
@@ -175,42 +168,6 @@ TEST_P(EngineTest, WarmAnswersAreTheColdOnesBitForBit) {
   wait_until_empty(*warm);
   EXPECT_EQ(warm->stats().state_bytes, 0);
 }
-
-// Allows even and odd tokens in turn, and ends after so many.
-class Turns : public TokenConstraint {
- public:
-  explicit Turns(int64_t length) : length_(length) {}
-  std::unique_ptr<ConstraintState> start() const override {
-    return std::make_unique<State>(length_);
-  }
-  int64_t memory_bytes() const override { return 0; }
-
- private:
-  struct State : ConstraintState {
-    explicit State(int64_t most) : length(most) {}
-    bool fill_mask(std::span<uint64_t> mask) override {
-      const uint64_t even = 0x5555555555555555;
-      std::fill(mask.begin(), mask.end(), is_complete() ? 0 : at % 2 == 0 ? even : ~even);
-      return !is_complete();
-    }
-    bool accept(int32_t token) override {
-      if (is_complete() || token % 2 != at % 2) return false;
-      ++at;
-      return true;
-    }
-    bool may_end() const override { return is_complete(); }
-    bool is_complete() const override { return at == length; }
-    int64_t accepted() const override { return at; }
-    void rewind(int64_t tokens) override { at -= tokens; }
-    std::unique_ptr<ConstraintState> fork() const override {
-      return std::make_unique<State>(*this);
-    }
-    std::string explain() const override { return "nothing"; }
-
-    int64_t length, at = 0;
-  };
-  int64_t length_;
-};
 
 TEST_P(EngineTest, ConstraintsHoldWithAndWithoutDrafts) {
   std::vector<std::vector<std::vector<int32_t>>> said;
@@ -222,7 +179,7 @@ TEST_P(EngineTest, ConstraintsHoldWithAndWithoutDrafts) {
     Request request = any_request(4);
     request.max_tokens = -1;
     request.choices = 3;
-    request.constraint = std::make_shared<Turns>(41);
+    request.constraint = std::make_shared<ForbidInTurn>(2, 41);
     const auto listener = std::make_shared<Listener>(3);
     engine->submit(request, listener);
     listener->wait();
@@ -230,7 +187,7 @@ TEST_P(EngineTest, ConstraintsHoldWithAndWithoutDrafts) {
       EXPECT_EQ(listener->results[choice].reason, FinishReason::kStop);
       ASSERT_EQ(listener->answers[choice].size(), 41u);
       for (size_t i = 0; i < 41; ++i)
-        EXPECT_EQ(listener->answers[choice][i] % 2, static_cast<int32_t>(i % 2));
+        EXPECT_NE(listener->answers[choice][i] % 2, static_cast<int32_t>(i % 2));
     }
     said.push_back(listener->answers);
     EXPECT_EQ(said.back(), said.front()) << drafts;

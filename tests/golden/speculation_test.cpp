@@ -5,60 +5,10 @@
 #include <thread>
 
 #include "engine/sequence_drafts.h"
-#include "sampling/token_constraint.h"
-#include "tests/golden/engine_fixture.h"
+#include "tests/golden/engine_mixtures.h"
 
 namespace headgate {
 namespace {
-
-// Allows one of three tokens in turn, and ends after so many.
-class Thirds : public TokenConstraint {
- public:
-  explicit Thirds(int64_t length) : length_(length) {}
-  std::unique_ptr<ConstraintState> start() const override {
-    return std::make_unique<State>(length_);
-  }
-  int64_t memory_bytes() const override { return 0; }
-
- private:
-  struct State : ConstraintState {
-    explicit State(int64_t most) : length(most) {}
-    bool fill_mask(std::span<uint64_t> mask) override {
-      for (size_t word = 0; word < mask.size(); ++word) {
-        mask[word] = 0;
-        for (size_t bit = 0; bit < 64 && !is_complete(); ++bit)
-          mask[word] |= uint64_t{(word * 64 + bit) % 3 != static_cast<size_t>(at % 3)} << bit;
-      }
-      return !is_complete();
-    }
-    bool accept(int32_t token) override {
-      if (is_complete() || token % 3 == at % 3) return false;
-      ++at;
-      return true;
-    }
-    bool may_end() const override { return is_complete(); }
-    bool is_complete() const override { return at >= length; }
-    int64_t accepted() const override { return at; }
-    void rewind(int64_t tokens) override { at -= tokens; }
-    std::unique_ptr<ConstraintState> fork() const override {
-      return std::make_unique<State>(*this);
-    }
-    std::string explain() const override { return "nothing"; }
-
-    int64_t length, at = 0;
-  };
-  int64_t length_;
-};
-
-// Also hears the log-probabilities: equal tokens from other logits would not pass.
-class Recorder : public Listener {
- public:
-  bool tokens(int32_t choice, std::span<const SampledToken> tokens) override {
-    for (const SampledToken& token : tokens) logprobs.push_back(token.logprob);
-    return Listener::tokens(choice, tokens);
-  }
-  std::vector<float> logprobs;
-};
 
 int64_t seeds() {
   const char* wanted = std::getenv("HEADGATE_TEST_SEEDS");  // more by hand
@@ -89,7 +39,7 @@ class Speculation : public EngineFixture {
     request.checkpoints = {size, size / 2};
     request.drafts = draw(6, 3) == 0 ? -1 : 1 + draw(7, 7);
     request.priority = static_cast<int32_t>(draw(8, 3));
-    if (draw(9, 4) == 0) request.constraint = std::make_shared<Thirds>(1 + draw(10, 30));
+    if (draw(9, 4) == 0) request.constraint = std::make_shared<ForbidInTurn>(3, 1 + draw(10, 30));
     if (draw(11, 3) == 0) request.stop_tokens = random_tokens(20, seed + 1);
     return request;
   }
