@@ -52,8 +52,10 @@ struct ServeOptions {
   int64_t idle_unload = 0;
   int64_t load_wait = 120;
   bool no_prefix_cache = false;
+  bool no_echo_repair = false;
   std::string cache_dir;
   int64_t cache_disk_gib = 32;
+  std::string state_checkpoints = "f32";
   std::string sessions;
   int64_t sessions_disk_gib = 32;
   int64_t default_max_tokens = 0;
@@ -141,10 +143,16 @@ ServerOptions server_options(const ServeOptions& o) {
   s.limits.requests_per_minute = o.requests_per_minute;
   s.limits.tokens_per_minute = o.tokens_per_minute;
   s.log = log_format(o.log);
+  s.echo_repair = !o.no_echo_repair && !o.no_prefix_cache;
   s.session_folder = o.sessions;
   s.session_bytes = o.sessions_disk_gib << 30;
   s.version = HEADGATE_VERSION;
   return s;
+}
+
+StateFormat state_format(const std::string& name) {
+  if (name == "bf16") return StateFormat::kBf16;
+  return name == "int8" ? StateFormat::kInt8 : StateFormat::kF32;
 }
 
 // What a reload may change while models are loaded.
@@ -162,6 +170,7 @@ EngineOptions engine_options(const ServeOptions& o, const LoadedModel& loaded,
   e.drafts = session.drafts;
   e.drafting = session.drafting;
   e.prefix_cache = !o.no_prefix_cache;
+  e.cold_states = state_format(o.state_checkpoints);
   e.cache_folder = o.cache_dir;
   e.cache_disk_bytes = o.cache_disk_gib << 30;
   if (!o.cache_dir.empty() && o.models.size() > 1) {
@@ -170,6 +179,8 @@ EngineOptions engine_options(const ServeOptions& o, const LoadedModel& loaded,
     std::filesystem::create_directories(e.cache_folder);
   }
   if (!o.cache_dir.empty() || !o.sessions.empty()) e.model_identity = state_identity(loaded, model);
+  // States that come after a rounded one are no others' exact ones.
+  if (e.cold_states != StateFormat::kF32) e.model_identity += " checkpoints " + o.state_checkpoints;
   return e;
 }
 
@@ -404,11 +415,15 @@ void add_load_options(Command& command, ServeOptions& o) {
               "Seconds that a request waits for its model to be loaded, before it gets 503")
       .takes("SECONDS")
       .flag("--no-prefix-cache", o.no_prefix_cache, "Compute every prompt from its beginning")
+      .flag("--no-echo-repair", o.no_echo_repair,
+            "Read answers that come back as they come back, also where that breaks their prefix")
       .option("--cache-dir", o.cache_dir,
               "Folder for cached prefixes beyond memory and restarts; default: none")
       .takes("DIR")
       .option("--cache-disk", o.cache_disk_gib, "Most that the folder may hold")
       .takes("GIB")
+      .choice("--state-checkpoints", o.state_checkpoints, {"f32", "bf16", "int8"},
+              "What cached states become before they are dropped; all but f32 are rounded")
       .option("--sessions", o.sessions, "Folder of named sessions (/v1/sessions); default: none")
       .takes("DIR")
       .option("--sessions-disk", o.sessions_disk_gib, "Most that all of them may take")

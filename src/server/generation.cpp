@@ -62,6 +62,7 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
   void fail_all(const ApiError& error, std::string_view reason);
   void count(std::string_view reason);
   void note_figures();
+  void remember_answers();
   GenerationUsage usage() const;
 
   Service& service_;
@@ -77,6 +78,7 @@ class Generation : public RequestSink, public std::enable_shared_from_this<Gener
   bool include_stop_text_;
   bool report_progress_;
   bool detached_;
+  std::optional<AnswerPlace> place_;
   int64_t max_tokens_;
   int64_t unfinished_;
   std::string tenant_;
@@ -105,6 +107,7 @@ Generation::Generation(Service& service, const Call& call, GenerationPlan& plan,
       include_stop_text_(plan.include_stop_text),
       report_progress_(plan.report_progress),
       detached_(plan.detached),
+      place_(std::move(plan.place)),
       max_tokens_(plan.request.max_tokens),
       unfinished_(plan.request.choices) {
   for (int32_t i = 0; i < plan.request.choices; ++i) {
@@ -361,8 +364,28 @@ GenerationUsage Generation::usage() const {
 void Generation::all_done() {
   const GenerationUsage total = usage();
   note_figures();
+  remember_answers();
   listener_->done(states_, total, results_);
   count(states_.front().finish_reason);
+}
+
+// Before the client has them and can send them back.
+void Generation::remember_answers() {
+  if (!place_ || service_.echoes == nullptr) return;
+  const Tokenizer& tokenizer = *model_->tokenizer;
+  for (const ChoiceState& state : states_) {
+    if (!state.stop_text.empty()) continue;  // was cut
+    SampledAnswer answer;
+    for (const int32_t token : state.tokens) answer.text += tokenizer.token_bytes(token);
+    // Half a character would become another text on its way.
+    if (answer.text != tokenizer.decode(state.tokens)) continue;
+    answer.content = state.content;
+    answer.reasoning = state.reasoning;
+    answer.calls = state.tool_calls;
+    answer.lead = place_->lead;
+    answer.tokens = state.tokens;
+    service_.echoes->remember(*place_, std::move(answer));
+  }
 }
 
 void Generation::fail_all(const ApiError& error, std::string_view reason) {

@@ -13,6 +13,7 @@
 #include "chat/answer_limits.h"
 #include "chat/answer_stream.h"
 #include "engine/engine.h"
+#include "server/answer_echoes.h"
 #include "server/api_error.h"
 #include "server/router.h"
 #include "server/service.h"
@@ -29,7 +30,8 @@ struct GenerationPlan {
   bool include_stop_text = false;  // the stop string stays in the content
   bool skip_special = true;
   bool report_progress = false;
-  bool detached = false;  // runs on when its client goes
+  bool detached = false;             // runs on when its client goes
+  std::optional<AnswerPlace> place;  // answers are remembered as echoes of it
 };
 
 // One choice as far as it has come.

@@ -8,6 +8,7 @@
 #include "control/key_store.h"
 #include "control/secret.h"
 #include "server/admission.h"
+#include "server/answer_echoes.h"
 #include "server/response_store.h"
 #include "server/router.h"
 #include "server/session_folder.h"
@@ -56,6 +57,7 @@ class Server::Impl : public HttpHandler {
       service_.sessions =
           std::make_shared<SessionFolder>(options.session_folder, options.session_bytes);
     }
+    if (options.echo_repair) service_.echoes = std::make_shared<AnswerEchoes>();
     service_.workers = std::make_unique<WorkerPool>(options.workers);
     service_.http_counts = [this] { return http_.counts(); };
     http_.on_tick([this] { tick(); });

@@ -24,6 +24,7 @@ struct ServerOptions {
   LogFormat log = LogFormat::kText;
   std::string session_folder;  // of /v1/sessions; empty: none are kept
   int64_t session_bytes = int64_t{32} << 30;
+  bool echo_repair = true;  // see AnswerEchoes
   std::string version;
   int workers = 3;
 };

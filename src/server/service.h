@@ -20,6 +20,7 @@
 
 namespace headgate {
 
+class AnswerEchoes;
 class KeyStore;
 class ModelHost;
 class ResponseStore;
@@ -72,6 +73,7 @@ struct Service {
   std::shared_ptr<KeyStore> keys;            // null: no keys are known
   std::shared_ptr<ResponseStore> responses;  // null: nothing is stored
   std::shared_ptr<SessionFolder> sessions;   // null: none are kept
+  std::shared_ptr<AnswerEchoes> echoes;      // null: nothing is repaired
   Metrics* metrics = nullptr;                // the host's
   ActiveRequests active;
   RateLimits rates;

@@ -101,13 +101,14 @@ class Saver : public GenerationListener {
 };
 
 // The tokens with which every next turn begins, whatever will be said in it.
-std::vector<int32_t> stable_prefix(const ChatInput& input, const ServedModel& model) {
+std::vector<int32_t> stable_prefix(const ChatInput& input, const ServedModel& model,
+                                   const EchoScope& echoes) {
   const auto ids_with = [&](const char* text) {
     ChatInput next = input;
     next.add_generation_prompt = false;
     next.continue_final_message = false;
     next.messages.push_back(json::object{{"role", "user"}, {"content", text}});
-    return render_chat(next, model).ids;
+    return render_chat(next, model, echoes).ids;
   };
   std::vector<int32_t> ids = ids_with("a");
   const std::vector<int32_t> other = ids_with("1 b");
@@ -147,9 +148,10 @@ void save_session(Service& service, Call& call) {
   ask.path = folder.path_of(tenant, name);
   const ChatInput input = read_chat_input(fields, model);
   GenerationPlan plan;
-  plan.request.prompt = stable_prefix(input, model);
-  check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()), 0, plan);
   plan.request.cache_salt = cache_salt_of(fields, call);
+  plan.request.prompt =
+      stable_prefix(input, model, {service.echoes.get(), &plan.request.cache_salt});
+  check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()), 0, plan);
   plan.request.stretched = fields.boolean("yarn");
   folder.prepare(tenant, name);
   ask.tokens = plan.request.prompt;

@@ -230,7 +230,8 @@ void create_message(Service& service, Call& call) {
   OutputForm form;
   form.tool_choice = read_anthropic_tool_choice(fields, input.tools);
   plan.limits.thinking_tokens = read_thinking_budget(fields);
-  plan_chat(input, render_chat(input, model), model, random_token(9), plan);
+  const EchoScope echoes{service.echoes.get(), &plan.request.cache_salt};
+  plan_chat(input, render_chat(input, model, echoes), model, random_token(9), plan);
   check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()),
                 *fields.integer("max_tokens"), plan);
   apply_output_form(form, input, model, plan);

@@ -256,7 +256,8 @@ void chat_completions(Service& service, Call& call) {
   read_sampling(fields, call, plan);
   read_logprobs(fields, plan);
   const ChatInput input = read_chat_input(fields, model);
-  plan_chat(input, render_chat(input, model), model, random_token(9), plan);
+  const EchoScope echoes{service.echoes.get(), &plan.request.cache_salt};
+  plan_chat(input, render_chat(input, model, echoes), model, random_token(9), plan);
   check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()),
                 read_max_tokens(fields), plan);
   apply_output_form(read_output_form(fields, input.tools), input, model, plan);

@@ -22,6 +22,8 @@ constexpr FieldRule kChatInput[] = {
      "The last message is the answer's beginning"},
 };
 
+constexpr size_t kLeadBytes = 64;
+
 constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium",
                                          "high", "xhigh",   "max"};
 
@@ -187,9 +189,16 @@ ChatInput read_chat_input(const Fields& fields, const ServedModel& model) {
   return input;
 }
 
-RenderedChat render_chat(const ChatInput& input, const ServedModel& model) {
+RenderedChat render_chat(const ChatInput& input, const ServedModel& model, const EchoScope& scope) {
+  RepairedChat repaired;
+  const bool repairs = scope.echoes != nullptr && scope.salt != nullptr;
+  // Another model's tokens mean something else.
+  const std::string salt = repairs ? model.name + "\n" + *scope.salt : "";
+  if (repairs) {
+    repaired = repair_echoes(input.messages, *scope.echoes, salt, input.continue_final_message);
+  }
   RenderInput render;
-  render.messages = input.messages;
+  render.messages = repairs ? std::move(repaired.messages) : input.messages;
   render.tools = input.tools;
   render.add_generation_prompt = input.add_generation_prompt;
   render.continue_final_message = input.continue_final_message;
@@ -203,7 +212,11 @@ RenderedChat render_chat(const ChatInput& input, const ServedModel& model) {
                    fmt::format("the chat template refuses this conversation: {}", error.what()),
                    "messages");
   }
-  out.ids = model.tokenizer->encode(out.text);
+  out.ids = encode_with_echoes(*model.tokenizer, out.text, repaired.echoes);
+  if (repairs && input.add_generation_prompt) {
+    const size_t lead = std::min(out.text.size(), kLeadBytes);
+    out.place = AnswerPlace{salt, repaired.digest, out.text.substr(out.text.size() - lead)};
+  }
   if (out.ids.empty()) refuse_field("messages", "messages: the conversation renders to nothing");
   for (size_t i = 0; i < out.ids.size(); ++i)
     if (model.tokenizer->is_eos(out.ids[i])) out.checkpoints.push_back(static_cast<int64_t>(i) + 1);
@@ -216,6 +229,7 @@ void plan_chat(const ChatInput& input, RenderedChat rendered, const ServedModel&
       answer_parser_options(*model.chat_template, rendered.text, input.tools, "call_" + id + "_");
   plan.request.prompt = std::move(rendered.ids);
   plan.request.checkpoints = std::move(rendered.checkpoints);
+  plan.place = std::move(rendered.place);
 }
 
 }  // namespace headgate

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "server/answer_echoes.h"
 #include "server/fields.h"
 #include "server/generation.h"
 #include "server/service.h"
@@ -26,6 +28,7 @@ struct RenderedChat {
   std::vector<int32_t> ids;
   // Behind each message: where the next request of this conversation will want to go on.
   std::vector<int64_t> checkpoints;
+  std::optional<AnswerPlace> place;  // of the answer, where it can be told from an echo
 };
 
 // What a request may say about calling its tools.
@@ -51,7 +54,13 @@ void check_tool_choice(const ToolChoice& choice, const json::array& tools);
 // Checks OpenAI tool objects.
 json::array read_tools(const json::value& tools, const std::string& path);
 
-RenderedChat render_chat(const ChatInput& input, const ServedModel& model);
+// Where answers that came back are looked for; null members: nowhere.
+struct EchoScope {
+  const AnswerEchoes* echoes = nullptr;
+  const std::string* salt = nullptr;  // whose answers
+};
+RenderedChat render_chat(const ChatInput& input, const ServedModel& model,
+                         const EchoScope& scope = {});
 
 // Prompt and parser of a rendered conversation. `id` makes the ids of its tool calls unique.
 void plan_chat(const ChatInput& input, RenderedChat rendered, const ServedModel& model,

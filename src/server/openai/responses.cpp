@@ -187,7 +187,8 @@ void create_response(Service& service, Call& call) {
 
   GenerationPlan plan;
   read_sampling(fields, call, plan);
-  plan_chat(input, render_chat(input, model), model, random_token(9), plan);
+  const EchoScope echoes{service.echoes.get(), &plan.request.cache_salt};
+  plan_chat(input, render_chat(input, model, echoes), model, random_token(9), plan);
   check_context(service, call, static_cast<int64_t>(plan.request.prompt.size()),
                 fields.integer("max_output_tokens").value_or(-1), plan);
   apply_output_form(form, input, model, plan);
