@@ -56,8 +56,8 @@ void check_models(const std::vector<HostedModel>& models, int64_t budget) {
   }
 }
 
-// What a model has once its engine runs.
-ModelFacts facts_of(const ServedModel& model) {
+// What a model has once its engine runs. `state_bytes`: what its engine was given; 0: not known.
+ModelFacts facts_of(const ServedModel& model, int64_t state_bytes) {
   const ModelConfig& config = model.engine->model().config();
   ModelFacts facts;
   facts.context = model.engine->context();
@@ -65,7 +65,12 @@ ModelFacts facts_of(const ServedModel& model) {
   facts.vocabulary = config.vocabulary;
   facts.hidden_size = config.hidden_size;
   facts.weight_bytes = model.engine->model().weight_bytes();
-  facts.state_bytes = model.engine->stats().state_budget_bytes;
+  facts.state_bytes = state_bytes;
+  // Else as much as the engine took, which its thread says a moment after its start.
+  for (int tries = 0; tries < 5000 && facts.state_bytes == 0; ++tries) {
+    if (tries > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    facts.state_bytes = model.engine->stats().state_budget_bytes;
+  }
   return facts;
 }
 
@@ -178,9 +183,11 @@ std::shared_ptr<ServedModel> ModelHost::Worker::prepare(size_t index) {
 
 void ModelHost::Worker::load(size_t index) {
   const Clock::time_point begun = Clock::now();
+  int64_t given = 0;
   {
     const std::lock_guard lock(s_->mutex);
     Entry& entry = s_->entries[index];
+    given = entry.hosted.facts.state_bytes;
     entry.phase = ModelPhase::kLoading;
     entry.memory_bytes = entry.wanted_bytes();
     entry.progress = 0;
@@ -188,7 +195,7 @@ void ModelHost::Worker::load(size_t index) {
   }
   try {
     std::shared_ptr<ServedModel> model = prepare(index);
-    const ModelFacts facts = facts_of(*model);
+    const ModelFacts facts = facts_of(*model, given);
     settle(index, std::move(model), facts);
   } catch (const std::exception& error) {
     settle_failed(index, error);

@@ -173,6 +173,8 @@ TEST_F(ModelHostTest, TheBudgetMakesTheLongestUnusedModelGo) {
   EXPECT_EQ(state_of("b").phase, ModelPhase::kUnloaded) << "unused for longer than a";
   EXPECT_EQ(state_of("a").phase, ModelPhase::kLoaded);
   EXPECT_EQ(units_alive, 2);
+  EXPECT_EQ(state_of("c").facts.state_bytes, 8 * kMiB);
+  EXPECT_EQ(state_of("c").memory_bytes, state_of("c").facts.weight_bytes + 8 * kMiB);
   EXPECT_EQ(said_by("b"), expected);
   EXPECT_EQ(state_of("a").phase, ModelPhase::kUnloaded);
   int64_t used = 0;
