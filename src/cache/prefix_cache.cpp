@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kMostEntries = 4096;  // a bound on the tree where states take no memory
 // What is lost with a state that can be read again, as a part of computing it again.
 constexpr double kWorthOfCopy = 0.125;
+constexpr size_t kWholeShare = 4;  // one of so many states is not packed
 
 int64_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
   const size_t length = std::min(a.size(), b.size());
@@ -232,10 +233,27 @@ PrefixCache::Node* PrefixCache::least_worth() const {
 bool PrefixCache::evict_one() {
   Node* least = least_worth();
   if (least == nullptr) return false;
-  if (pack(least)) return true;
+  Node* cold = coldest_whole();
+  if (cold != nullptr && pack(cold)) return true;
   remove(least);
   ++evicted_;
   return true;
+}
+
+PrefixCache::Node* PrefixCache::coldest_whole() const {
+  Node* coldest = nullptr;
+  double coldest_worth = 0;
+  size_t whole = 0;
+  for (Node* node : entries_) {
+    if (node->unpackable) continue;
+    ++whole;
+    if (node->storing) continue;
+    const double value = worth(node);
+    if (coldest != nullptr && value >= coldest_worth) continue;
+    coldest = node;
+    coldest_worth = value;
+  }
+  return whole * kWholeShare > entries_.size() ? coldest : nullptr;
 }
 
 bool PrefixCache::pack(Node* node) {

@@ -76,8 +76,8 @@ class PrefixCache {
 
   // Drops the entry whose bytes save the least expected replay: tokens beyond the entry before it,
   // times uses, over age and bytes; less is lost where the disk has it too. Where the pool packs
-  // cold states, such an entry is packed first, and dropped when it is its turn again. False when
-  // there is none.
+  // cold states, all but the best quarter are packed before anything is dropped. False when there
+  // is none.
   bool evict_one();
   void clear();
 
@@ -104,6 +104,7 @@ class PrefixCache {
   void use(Node* node);
   double worth(const Node* node) const;
   Node* least_worth() const;
+  Node* coldest_whole() const;  // to be packed; null: none is cold
   bool pack(Node* node);
   void remove(Node* node);  // its snapshot, and what of the tree served it alone
   void prune(Node* node);
