@@ -35,12 +35,13 @@ EngineStats sum_of(const std::vector<ModelLease>& models) {
           &EngineStats::replayed_tokens, &EngineStats::generated_tokens,
           &EngineStats::drafted_tokens, &EngineStats::accepted_tokens, &EngineStats::state_bytes,
           &EngineStats::state_budget_bytes, &EngineStats::cached_prefix_bytes,
-          &EngineStats::cached_prefixes, &EngineStats::disk_cached_tokens})
+          &EngineStats::packed_prefixes, &EngineStats::cached_prefixes,
+          &EngineStats::disk_cached_tokens})
       sum.*field += s.*field;
     for (int64_t DiskTierStats::*const field :
          {&DiskTierStats::entries, &DiskTierStats::bytes, &DiskTierStats::quota_bytes,
           &DiskTierStats::stored, &DiskTierStats::fetched, &DiskTierStats::removed,
-          &DiskTierStats::damaged})
+          &DiskTierStats::damaged, &DiskTierStats::memory_bytes})
       sum.disk.*field += s.disk.*field;
   }
   return sum;
