@@ -12,16 +12,16 @@
 #include "server/openai/chat_input.h"
 #include "server/openai/output_rules.h"
 #include "server/openai/responses.h"
-#include "server/service.h"
+#include "server/served_model.h"
 
 namespace {
 
 using namespace headgate;  // NOLINT: a program of its own
 
-const Service& service() {
+const ServedModel& model() {
   static const ChatTemplate chat_template(ChatTemplate::built_in_source(true), "template");
-  static Service instance;
-  instance.model.chat_template = &chat_template;
+  static ServedModel instance;
+  instance.chat_template = &chat_template;
   return instance;
 }
 
@@ -32,7 +32,7 @@ void render(const ChatInput& input) {
   render.add_generation_prompt = input.add_generation_prompt;
   render.continue_final_message = input.continue_final_message;
   render.template_kwargs = input.template_kwargs;
-  service().model.chat_template->render(render);
+  model().chat_template->render(render);
 }
 
 // Errors are the expected end; anything else is a finding.
@@ -56,13 +56,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   attempt([&] {
     const Fields fields(body, chat_completion_rules());
-    const ChatInput input = read_chat_input(fields, service());
+    const ChatInput input = read_chat_input(fields, model());
     read_output_form(fields, input.tools);
     render(input);
   });
   attempt([&] {
     const Fields fields(body, message_rules());
-    render(read_anthropic_chat(fields, service()));
+    render(read_anthropic_chat(fields, model()));
   });
   attempt([&] {
     const Fields fields(body, response_rules());
