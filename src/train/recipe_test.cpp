@@ -113,9 +113,9 @@ TEST(Recipe, MistakesAreNamedWithTheirLine) {
 
 TEST(Recipe, TheRecipesOfTheRepositoryAreValid) {
   const Recipe recipe = read_recipe(HEADGATE_SOURCE_DIR "/models/headgate-s/recipe.toml");
-  EXPECT_EQ(recipe.phases.size(), 4u);
+  EXPECT_EQ(recipe.phases.size(), 5u);
   EXPECT_EQ(recipe.mtp_steps_of(0), 0);
-  EXPECT_EQ(recipe.mtp_steps_of(recipe.total_steps() - 1), 3);
+  EXPECT_EQ(recipe.mtp_steps_of(recipe.total_steps() - 1), 1);
   EXPECT_EQ(train_model_config(recipe.train).vocabulary, 8192);
   const Recipe nano = read_recipe(HEADGATE_SOURCE_DIR "/models/headgate-s/nano.toml");
   EXPECT_EQ(train_model_config(nano.train).vocabulary, 4096);

@@ -445,7 +445,7 @@ class Status(BrowserTest):
             page.wait_for_selector("td:has-text('decoding')")
             self.until(page, "document.querySelector('.chart .line').getAttribute('d').split('L').length > 2")
             self.assertIn("Ready", page.inner_text("#state"))
-            self.assertIn("headgate-nano", page.inner_text("#facts"))
+            self.assertIn("headgate-s", page.inner_text("#facts"))
             self.assertRegex(page.get_attribute(".chart svg >> nth=2", "aria-label"), "Requests, now: running 1, waiting 0")
             page.click("#pause")
             self.assertEqual(page.get_attribute("#pause", "aria-label"), "Go on")
@@ -510,11 +510,11 @@ class Served(BrowserTest):
             figures = self.last_answer(page).locator(".figures").inner_text()
             self.assertRegex(figures, "[0-9]+ tokens?")  # so few may come too fast to have a speed
             self.assertRegex(figures, "[1-9][0-9]? % cached")
-            self.assertIn("headgate-nano", page.locator("#model").input_value())
+            self.assertIn("headgate-s", page.locator("#model").input_value())
             self.check_access(page, "chat with the embedded model")
         with self.page("status", ready=False) as page:
             page.wait_for_selector(".tile >> text=Completed")
-            self.assertIn("headgate-nano", page.inner_text("#facts"))
+            self.assertIn("headgate-s", page.inner_text("#facts"))
             self.assertEqual(page.inner_text("#state"), "Ready")
 
     def test_stop_ends_the_work_of_the_server(self):

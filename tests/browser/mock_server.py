@@ -142,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
             pass
         elif path == "/v1/models":
             self.answer(200, {"object": "list", "data": [
-                {"id": "headgate-nano", "object": "model", "owned_by": "headgate", "max_model_len": 4096, "meta": {"n_params": 11_400_000, "size": 12_900_000}},
+                {"id": "headgate-s", "object": "model", "owned_by": "headgate", "max_model_len": 4096, "meta": {"n_params": 36_000_000, "size": 38_995_104}},
                 {"id": "qwen3-next-80b-a3b", "object": "model", "owned_by": "headgate", "max_model_len": 262144}]})
         elif path == "/v1/status":
             self.answer(200, self.status())
@@ -152,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
     def status(self):
         with State.lock:
             running = State.requests["running"]
-            return {"version": "0.1.0", "state": "ready", "uptime_s": time.time() - State.started, "model": {"id": "headgate-nano", "context": 4096},
+            return {"version": "0.1.0", "state": "ready", "uptime_s": time.time() - State.started, "model": {"id": "headgate-s", "context": 4096},
                     "requests": dict(State.requests), "tokens": dict(State.tokens),
                     "memory": {"state_bytes": (18 + 14 * running) << 20, "state_budget_bytes": 512 << 20, "cached_prefix_bytes": 12 << 20},
                     "latency": {"ttft_ms": {"p50": 84, "p99": 310}, "gap_ms": {"p50": 5.1, "p99": 12.4}},
@@ -190,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
             token = choices[0]["delta"]["content"]
             sure = -0.02 - 3 * (sum(token.encode()) % 7 == 0) - 1.2 * (token[0] == " ")
             choices[0]["logprobs"] = {"content": [{"token": token, "logprob": sure, "top_logprobs": [{"token": token, "logprob": sure}, {"token": " else", "logprob": -4.2}]}]}
-        self.data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "headgate-nano", "choices": choices, **more})
+        self.data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "headgate-s", "choices": choices, **more})
 
     def data(self, event):
         self.chunk("data: " + (event if isinstance(event, str) else json.dumps(event)) + "\n\n")

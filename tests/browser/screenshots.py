@@ -46,7 +46,7 @@ class Life:
     def status(self, _handler):
         """The answer of GET /v1/status."""
         self.asked += 1
-        return {"version": "0.1.0", "state": "ready", "uptime_s": 93_000 + self.time, "model": {"id": "headgate-nano", "context": 4096},
+        return {"version": "0.1.0", "state": "ready", "uptime_s": 93_000 + self.time, "model": {"id": "headgate-s", "context": 4096},
                 "requests": {"running": self.running, "waiting": self.waiting, "completed": 18_204 + 3 * self.time, "failed": 2, "cancelled": 311},
                 "tokens": {name: 900_000 + value for name, value in self.tokens.items()},
                 "memory": {"state_bytes": (96 + 21 * self.running) << 20, "state_budget_bytes": 1 << 30, "cached_prefix_bytes": (64 + self.time // 4) << 20},
