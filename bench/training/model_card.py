@@ -46,6 +46,9 @@ def skills(program, args):
     recall = [n for n in args.needles if n <= 16384]
     found["recall"] = json.loads(program(*base, "--split", "words", "--family", "recall", "--needles",
                                          ",".join(map(str, recall)), *passages))["results"]
+    for rows in found.values():
+        for row in rows:
+            del row["wrong"]  # whole prompts
     return found
 
 
@@ -137,7 +140,7 @@ def main():
     lines = ["## Measured skills", ""] + skill_tables(found)
     if args.held_out:
         report["perplexity"] = json.loads(program("perplexity", "-f", args.held_out, "--window", 1024, "--json"))
-        lines += ["", f"Perplexity on `{args.held_out}`: {report['perplexity']['perplexity']:.2f} per token."]
+        lines += ["", f"Perplexity on `{os.path.relpath(args.held_out)}`: {report['perplexity']['perplexity']:.2f} per token."]
     if args.run:
         training, report["tokens_seen"] = training_lines(args.run)
         lines += ["", "## Training log", ""] + training
