@@ -150,10 +150,11 @@ def real_chats(case, folder):
         for text in ("What is 5 + 4?", "Tell me a short story about a hen."):
             case.send(page, text)
             page.keyboard.press("Control+Shift+O")
-        case.send(page, "Tell me a short story about a fox.")
         page.click("#thinking")
         case.send(page, "What is 17 + 25?")
         page.locator(".answer").last.locator("summary").first.click()
+        page.click("#thinking")
+        case.send(page, "Tell me a short story about a fox.")
         page.wait_for_timeout(400)
         keep(page, folder, "web-story.png")
     with case.page(width=1280, height=860, color_scheme="dark") as page:
