@@ -17,7 +17,8 @@ namespace {
 TEST(ModelSpec, HasANameAPathAndSettings) {
   const ModelSpec plain = parse_model_spec("models/a.gguf");
   EXPECT_EQ(plain.name + "|" + plain.path, "|models/a.gguf");
-  const ModelSpec named = parse_model_spec("qwen/next=/data/next,adapter=/data/lora,alias=gpt,ctx=4096");
+  const ModelSpec named =
+      parse_model_spec("qwen/next=/data/next,adapter=/data/lora,alias=gpt,ctx=4096");
   EXPECT_EQ(named.name, "qwen/next");
   EXPECT_EQ(named.path, "/data/next");
   EXPECT_EQ(named.adapter, "/data/lora");
